@@ -1,0 +1,129 @@
+//! Who changed what: carried by every mutation, and read by every other process.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{KeyId, OrgId};
+use crate::reply::Reply;
+
+/// Who makes a change: `user:alice`, `system`, `cli:root`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Actor(String);
+
+impl Actor {
+    /// A person who is signed in.
+    #[must_use]
+    pub fn user(id: &str) -> Self {
+        Self(format!("user:{id}"))
+    }
+
+    /// The app itself.
+    #[must_use]
+    pub fn system() -> Self {
+        Self("system".to_owned())
+    }
+
+    /// Anybody else, in words: `cli:root`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The actor as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who changes something, when and why. Every mutation of a port carries one, and writes a row
+/// of the change feed in its own transaction.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a store writes every field")]
+pub struct Change {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+}
+
+/// What a row of the change feed is about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// A key was made: it may have been asked for before it existed.
+    KeyCreated,
+    /// A key was edited, rotated, revoked, disabled, enabled or deleted.
+    KeyChanged,
+    /// An organization was made or changed.
+    OrganizationChanged,
+    /// Credits were granted.
+    CreditsGranted,
+}
+
+impl ChangeKind {
+    /// The kind as stores write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyCreated => "key_created",
+            Self::KeyChanged => "key_changed",
+            Self::OrganizationChanged => "organization_changed",
+            Self::CreditsGranted => "credits_granted",
+        }
+    }
+
+    /// The kind that a store wrote so.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [
+            Self::KeyCreated,
+            Self::KeyChanged,
+            Self::OrganizationChanged,
+            Self::CreditsGranted,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+    }
+}
+
+/// What changed, for those who hold a copy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a store fills every field")]
+pub struct Changed {
+    /// Grows with every change of a store, in the order of commits.
+    pub seq: u64,
+    /// What sort of thing changed.
+    pub kind: ChangeKind,
+    /// The key, if it was one.
+    pub key: Option<KeyId>,
+    /// The organization that it belongs to.
+    pub organization: Option<OrgId>,
+}
+
+/// Tells what changed since a point: how processes that share a store learn of each other.
+pub trait ChangeFeed: fmt::Debug + Send + Sync + 'static {
+    /// The `seq` of the newest change; 0 if there was none.
+    fn newest(&self) -> Reply<u64>;
+
+    /// Up to `limit` changes with a `seq` above `after`, the oldest first.
+    fn since(&self, after: u64, limit: u32) -> Reply<Vec<Changed>>;
+}
+
+/// Somebody in this process who holds copies, and must drop them before a change is reported
+/// as done.
+pub trait ChangeListener: fmt::Debug + Send + Sync + 'static {
+    /// Something changed, or may have.
+    fn changed(&self, kind: ChangeKind, key: Option<&KeyId>, organization: Option<&OrgId>);
+}

@@ -1,0 +1,413 @@
+//! The one place where keys and organizations change.
+//!
+//! A [`Keyring`] knows the rules (what may be granted, what a revoked key allows, how long a
+//! grace may be) and tells everybody in this process who holds copies, before it answers. So a
+//! caller who was told that a key is revoked will not see it work again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::Catalog;
+use crate::change::{Actor, Change, ChangeKind, ChangeListener};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::deadline::within;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::id::{KeyId, OrgId};
+use crate::invalid::Invalid;
+use crate::key_format::KeyFormat;
+use crate::record::{ApiKey, KeyStatus, Permissions};
+use crate::reply::Reply;
+use crate::secret::{Digester, Secret};
+use crate::store::{KeyStore, Rotation};
+
+pub use edit::{EditKey, NewKey};
+pub use error::KeyringError;
+pub use organizations::NewOrganization;
+
+mod edit;
+mod error;
+mod organizations;
+
+/// How often an edit is tried again when somebody else's came first.
+const RETRIES: usize = 16;
+
+/// Issues, edits, rotates and revokes keys.
+///
+/// Clones share everything.
+#[derive(Clone)]
+pub struct Keyring {
+    store: Arc<dyn KeyStore>,
+    catalog: Catalog,
+    format: KeyFormat,
+    digester: Digester,
+    clock: Arc<dyn Clock>,
+    listeners: Vec<Arc<dyn ChangeListener>>,
+    deadline: Duration,
+}
+
+/// A key and its secret, which is shown this once.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The key.
+    pub key: ApiKey,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+impl Keyring {
+    /// A keyring on a store, with the rules of a catalog.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn KeyStore>,
+        catalog: Catalog,
+        digester: Digester,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            format: KeyFormat::new(&catalog.keys().format),
+            store,
+            catalog,
+            digester,
+            clock,
+            listeners: Vec::new(),
+            deadline: Duration::from_secs(5),
+        }
+    }
+
+    /// Tells `listener` of every change before the change is reported as done.
+    #[must_use]
+    pub fn with_listener(mut self, listener: Arc<dyn ChangeListener>) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// Gives up on the store after `deadline`; five seconds unless said otherwise.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The catalog whose rules this keyring keeps.
+    #[must_use]
+    pub const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Issues a key. The answer holds its secret, which cannot be had again.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if the organization does not exist, a scope, preset, plan or environment
+    /// is not declared, or the store fails.
+    pub async fn issue(&self, new: NewKey, actor: &Actor) -> Result<Issued, KeyringError> {
+        let now = self.now().wall;
+        new.check(&self.catalog, now)?;
+        if self
+            .ask(self.store.organization(&new.organization))
+            .await?
+            .is_none()
+        {
+            return Err(KeyringError::not_found("organization", &new.organization));
+        }
+        let generated = self.format.generate(&new.environment)?;
+        let digest = self.digester.digest(generated.secret.expose());
+        let key = ApiKey {
+            id: KeyId::new(now)?,
+            organization: new.organization,
+            name: new.name,
+            creator: actor.as_str().to_owned(),
+            environment: new.environment,
+            display_prefix: generated.display_prefix,
+            permissions: new.permissions,
+            ip_rules: new.ip_rules,
+            plan: new.plan,
+            limits: new.limits,
+            not_before: new.not_before,
+            expires_at: new.expires_at.or_else(|| {
+                self.catalog
+                    .keys()
+                    .default_lifetime
+                    .map(|life| now.after(life))
+            }),
+            status: KeyStatus::Active,
+            created_at: now,
+            rotated_at: None,
+            revoked_at: None,
+            version: 1,
+        };
+        let told = self.tell(
+            ChangeKind::KeyCreated,
+            Some(key.id),
+            Some(&key.organization),
+        );
+        self.ask(
+            self.store
+                .insert_key(key.clone(), digest, change(actor, now)),
+        )
+        .await?;
+        drop(told);
+        Ok(Issued {
+            key,
+            secret: generated.secret,
+        })
+    }
+
+    /// Changes what is named in `edit`, leaves the rest. The secret stays.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, it is revoked, the edit names something that is
+    /// not declared, or the store fails.
+    pub async fn edit(
+        &self,
+        id: &KeyId,
+        edit: EditKey,
+        actor: &Actor,
+    ) -> Result<ApiKey, KeyringError> {
+        let now = self.now().wall;
+        edit.check(&self.catalog, now)?;
+        self.update(id, actor, |key| {
+            refuse_revoked(key)?;
+            edit.apply(key);
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Gives a key a new secret. The old one stays good for `grace`, which may be zero.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, it is revoked, or the store fails.
+    pub async fn rotate(
+        &self,
+        id: &KeyId,
+        grace: Duration,
+        actor: &Actor,
+    ) -> Result<Issued, KeyringError> {
+        let environment = self.key(id).await?.environment;
+        let generated = self.format.generate(&environment)?;
+        let digest = self.digester.digest(generated.secret.expose());
+        let now = self.now().wall;
+        let key = self
+            .update(id, actor, |key| {
+                refuse_revoked(key)?;
+                key.display_prefix.clone_from(&generated.display_prefix);
+                key.rotated_at = Some(now);
+                Ok(Some(Rotation {
+                    digest,
+                    old_valid_until: now.after(grace),
+                }))
+            })
+            .await?;
+        Ok(Issued {
+            key,
+            secret: generated.secret,
+        })
+    }
+
+    /// Revokes a key for ever. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, or the store fails.
+    pub async fn revoke(&self, id: &KeyId, actor: &Actor) -> Result<ApiKey, KeyringError> {
+        let now = self.now().wall;
+        self.update(id, actor, |key| {
+            key.status = KeyStatus::Revoked;
+            key.revoked_at.get_or_insert(now);
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Switches a key off for now.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, it is revoked, or the store fails.
+    pub async fn disable(&self, id: &KeyId, actor: &Actor) -> Result<ApiKey, KeyringError> {
+        self.set_status(id, KeyStatus::Disabled, actor).await
+    }
+
+    /// Switches a disabled key on again.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, it is revoked, or the store fails.
+    pub async fn enable(&self, id: &KeyId, actor: &Actor) -> Result<ApiKey, KeyringError> {
+        self.set_status(id, KeyStatus::Active, actor).await
+    }
+
+    /// Removes a key and its secrets for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, or the store fails.
+    pub async fn delete(&self, id: &KeyId, actor: &Actor) -> Result<(), KeyringError> {
+        let told = self.tell(ChangeKind::KeyChanged, Some(*id), None);
+        let now = self.now().wall;
+        let deleted = self
+            .ask(self.store.delete_key(id, change(actor, now)))
+            .await;
+        drop(told);
+        deleted.map_err(|error| KeyringError::missing_or(error, "key", id))
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such key, or the store fails.
+    pub async fn key(&self, id: &KeyId) -> Result<ApiKey, KeyringError> {
+        self.ask(self.store.key(id))
+            .await?
+            .ok_or_else(|| KeyringError::not_found("key", id))
+    }
+
+    /// Lists up to `limit` keys of an organization, the oldest first, from after `after`.
+    /// Revoked keys are listed too.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if the store fails.
+    pub async fn keys(
+        &self,
+        organization: &OrgId,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, KeyringError> {
+        Ok(self
+            .ask(self.store.keys(organization, after, limit))
+            .await?)
+    }
+
+    async fn set_status(
+        &self,
+        id: &KeyId,
+        status: KeyStatus,
+        actor: &Actor,
+    ) -> Result<ApiKey, KeyringError> {
+        self.update(id, actor, |key| {
+            refuse_revoked(key)?;
+            key.status = status;
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Reads, changes and writes a key; reads again if somebody else wrote in between.
+    async fn update(
+        &self,
+        id: &KeyId,
+        actor: &Actor,
+        edit: impl Fn(&mut ApiKey) -> Result<Option<Rotation>, KeyringError>,
+    ) -> Result<ApiKey, KeyringError> {
+        for _ in 0..RETRIES {
+            let mut key = self.key(id).await?;
+            let rotation = edit(&mut key)?;
+            let told = self.tell(ChangeKind::KeyChanged, Some(*id), Some(&key.organization));
+            let change = change(actor, self.now().wall);
+            let updated = self.ask(self.store.update_key(key, rotation, change)).await;
+            drop(told);
+            match updated {
+                Err(error) if error.kind() == StoreErrorKind::Conflict => {}
+                other => return other.map_err(|error| KeyringError::missing_or(error, "key", id)),
+            }
+        }
+        Err(
+            StoreError::conflict(format!("key {id} is being changed by others all the time"))
+                .into(),
+        )
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    async fn ask<T: Send + 'static>(&self, reply: Reply<T>) -> Result<T, StoreError> {
+        within(&*self.clock, self.deadline, "the key store", reply).await
+    }
+
+    /// Tells the listeners when it is dropped: after success, after an error that may hide a
+    /// commit, and when the caller went away in between.
+    fn tell(&self, kind: ChangeKind, key: Option<KeyId>, org: Option<&OrgId>) -> Told<'_> {
+        Told {
+            listeners: &self.listeners,
+            kind,
+            key,
+            organization: org.cloned(),
+        }
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Told<'a> {
+    listeners: &'a [Arc<dyn ChangeListener>],
+    kind: ChangeKind,
+    key: Option<KeyId>,
+    organization: Option<OrgId>,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        for listener in self.listeners {
+            listener.changed(self.kind, self.key.as_ref(), self.organization.as_ref());
+        }
+    }
+}
+
+fn change(actor: &Actor, at: Timestamp) -> Change {
+    Change {
+        actor: actor.clone(),
+        at,
+        reason: None,
+    }
+}
+
+fn refuse_revoked(key: &ApiKey) -> Result<(), KeyringError> {
+    if key.status == KeyStatus::Revoked {
+        return Err(KeyringError::revoked(&key.id));
+    }
+    Ok(())
+}
+
+fn check_permissions(
+    permissions: &Permissions,
+    catalog: &Catalog,
+    forced: bool,
+) -> Result<(), Invalid> {
+    match permissions {
+        Permissions::Preset(name) if catalog.preset(name).is_none() => Err(Invalid::new(
+            "preset",
+            format!("`{name}` is not declared in the catalog"),
+        )),
+        Permissions::Preset(_) => Ok(()),
+        Permissions::Scopes(scopes) => {
+            let names = || scopes.iter().map(String::as_str);
+            if forced {
+                catalog.set_of(names()).map(drop)
+            } else {
+                catalog.assignable(names())
+            }
+        }
+    }
+}
+
+fn check_plan(plan: &str, catalog: &Catalog) -> Result<(), Invalid> {
+    if catalog.plan(plan).is_none() {
+        let reason = format!("`{plan}` is not declared in the catalog");
+        return Err(Invalid::new("plan", reason));
+    }
+    Ok(())
+}

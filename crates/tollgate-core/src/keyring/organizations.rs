@@ -1,0 +1,253 @@
+//! The organizations that own the keys.
+
+use crate::change::{Actor, ChangeKind};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::id::OrgId;
+use crate::ip::IpRules;
+use crate::keyring::{Keyring, KeyringError, RETRIES, change, check_plan};
+use crate::plan::Limits;
+use crate::record::{OrgStatus, Organization};
+
+/// What a new organization is to be.
+#[derive(Clone, Debug)]
+#[must_use = "an organization is made by Keyring::create_organization"]
+pub struct NewOrganization {
+    id: OrgId,
+    plan: String,
+    ip_rules: IpRules,
+    resources: Vec<(String, String)>,
+}
+
+impl NewOrganization {
+    /// An active organization on a plan.
+    pub fn new(id: OrgId, plan: impl Into<String>) -> Self {
+        Self {
+            id,
+            plan: plan.into(),
+            ip_rules: IpRules::default(),
+            resources: Vec::new(),
+        }
+    }
+
+    /// Restricts from where all of its keys may be used.
+    pub fn ip_rules(mut self, rules: IpRules) -> Self {
+        self.ip_rules = rules;
+        self
+    }
+
+    /// Gives it a resource, such as the `domain` `acme.example`.
+    pub fn resource(mut self, kind: impl Into<String>, value: impl Into<String>) -> Self {
+        self.resources.push((kind.into(), value.into()));
+        self
+    }
+}
+
+impl Keyring {
+    /// Makes an organization.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if it exists already, its plan is not declared, or the store fails.
+    pub async fn create_organization(
+        &self,
+        new: NewOrganization,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        check_plan(&new.plan, &self.catalog)?;
+        let now = self.now().wall;
+        let mut organization = Organization {
+            id: new.id,
+            plan: new.plan,
+            status: OrgStatus::Active,
+            ip_rules: new.ip_rules,
+            limits: None,
+            resources: [].into(),
+            created_at: now,
+            version: 1,
+        };
+        for (kind, value) in new.resources {
+            organization
+                .resources
+                .entry(kind)
+                .or_default()
+                .insert(value);
+        }
+        let inserted = self
+            .store
+            .insert_organization(organization.clone(), change(actor, now));
+        match self.ask(inserted).await {
+            Err(error) if error.kind() == StoreErrorKind::Conflict => Err(
+                KeyringError::already_exists("organization", &organization.id),
+            ),
+            other => Ok(other.map(|()| organization)?),
+        }
+    }
+
+    /// Reads an organization.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn organization(&self, id: &OrgId) -> Result<Organization, KeyringError> {
+        self.ask(self.store.organization(id))
+            .await?
+            .ok_or_else(|| KeyringError::not_found("organization", id))
+    }
+
+    /// Suspends an organization: none of its keys works.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn suspend(&self, id: &OrgId, actor: &Actor) -> Result<Organization, KeyringError> {
+        self.set_org_status(id, OrgStatus::Suspended, actor).await
+    }
+
+    /// Lets a suspended or restricted organization's keys work again.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn activate(&self, id: &OrgId, actor: &Actor) -> Result<Organization, KeyringError> {
+        self.set_org_status(id, OrgStatus::Active, actor).await
+    }
+
+    /// Restricts an organization to the routes that allow a billing restriction.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn restrict_billing(
+        &self,
+        id: &OrgId,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.set_org_status(id, OrgStatus::BillingRestricted, actor)
+            .await
+    }
+
+    /// Puts an organization on another plan. Units that it used stay used.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization or plan, or the store fails.
+    pub async fn set_plan(
+        &self,
+        id: &OrgId,
+        plan: &str,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        check_plan(plan, &self.catalog)?;
+        self.update_org(id, actor, |org| plan.clone_into(&mut org.plan))
+            .await
+    }
+
+    /// Replaces an organization's IP rules; the default rules clear them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn set_ip_rules(
+        &self,
+        id: &OrgId,
+        rules: &IpRules,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.update_org(id, actor, |org| org.ip_rules.clone_from(rules))
+            .await
+    }
+
+    /// Replaces or clears an organization's own limits, which go over its plan's.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn set_limits(
+        &self,
+        id: &OrgId,
+        limits: Option<&Limits>,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.update_org(id, actor, |org| org.limits = limits.cloned())
+            .await
+    }
+
+    /// Gives an organization a resource; nothing changes if it has it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn add_resource(
+        &self,
+        id: &OrgId,
+        kind: &str,
+        value: &str,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.update_org(id, actor, |org| {
+            org.resources
+                .entry(kind.to_owned())
+                .or_default()
+                .insert(value.to_owned());
+        })
+        .await
+    }
+
+    /// Takes a resource from an organization; nothing changes if it lacks it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such organization, or the store fails.
+    pub async fn remove_resource(
+        &self,
+        id: &OrgId,
+        kind: &str,
+        value: &str,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.update_org(id, actor, |org| {
+            if let Some(values) = org.resources.get_mut(kind) {
+                values.remove(value);
+            }
+        })
+        .await
+    }
+
+    async fn set_org_status(
+        &self,
+        id: &OrgId,
+        status: OrgStatus,
+        actor: &Actor,
+    ) -> Result<Organization, KeyringError> {
+        self.update_org(id, actor, |org| org.status = status).await
+    }
+
+    async fn update_org(
+        &self,
+        id: &OrgId,
+        actor: &Actor,
+        edit: impl Fn(&mut Organization),
+    ) -> Result<Organization, KeyringError> {
+        for _ in 0..RETRIES {
+            let mut organization = self.organization(id).await?;
+            edit(&mut organization);
+            let told = self.tell(ChangeKind::OrganizationChanged, None, Some(id));
+            let change = change(actor, self.now().wall);
+            let updated = self
+                .ask(self.store.update_organization(organization, change))
+                .await;
+            drop(told);
+            match updated {
+                Err(error) if error.kind() == StoreErrorKind::Conflict => {}
+                other => {
+                    return other
+                        .map_err(|error| KeyringError::missing_or(error, "organization", id));
+                }
+            }
+        }
+        Err(StoreError::conflict(format!(
+            "organization {id} is being changed by others all the time"
+        ))
+        .into())
+    }
+}

@@ -1,0 +1,314 @@
+//! The reference store: in memory, and the measure of what every other store must do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Bound;
+
+use parking_lot::Mutex;
+
+use crate::change::{Change, ChangeFeed, ChangeKind, Changed};
+use crate::clock::Timestamp;
+use crate::credits::{Balance, HoldAnswer, HoldRequest, Ledger, MemoryLedger, Settlement};
+use crate::error::StoreError;
+use crate::id::{HoldId, KeyId, OrgId};
+use crate::quota::{DebitRequest, Debited, MemoryQuotas, QuotaPeriod, QuotaStore};
+use crate::rate::Subject;
+use crate::record::{ApiKey, KeyRecord, Organization};
+use crate::reply::Reply;
+use crate::secret::KeyDigest;
+use crate::store::{CatalogStore, Declaration, KeyStore, Rotation};
+use crate::usage::{KeyUsage, UsageStore, UsageTotals};
+
+/// Keeps everything in memory; it is gone with the process.
+///
+/// For tests, and for trying things out.
+#[derive(Default)]
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+    ledger: MemoryLedger,
+    quotas: MemoryQuotas,
+}
+
+#[derive(Default)]
+struct Tables {
+    organizations: BTreeMap<OrgId, Organization>,
+    keys: BTreeMap<KeyId, ApiKey>,
+    /// The key of each secret; an old secret with the point until which it is good.
+    secrets: HashMap<KeyDigest, (KeyId, Option<Timestamp>)>,
+    usage: HashMap<KeyId, UsageTotals>,
+    changes: Vec<Changed>,
+    declaration: Option<Declaration>,
+}
+
+impl Tables {
+    fn log(&mut self, kind: ChangeKind, key: Option<KeyId>, organization: &OrgId) {
+        let seq = self.changes.last().map_or(0, |newest| newest.seq);
+        self.changes.push(Changed {
+            seq: seq.saturating_add(1),
+            kind,
+            key,
+            organization: Some(organization.clone()),
+        });
+    }
+}
+
+impl KeyStore for MemoryStore {
+    fn find(&self, digest: &KeyDigest) -> Reply<Option<KeyRecord>> {
+        let tables = self.tables.lock();
+        let found = tables.secrets.get(digest).and_then(|(id, valid_until)| {
+            let key = tables.keys.get(id)?;
+            Some(KeyRecord {
+                organization: tables.organizations.get(&key.organization)?.clone(),
+                key: key.clone(),
+                secret_valid_until: *valid_until,
+            })
+        });
+        Reply::ready(found)
+    }
+
+    fn key(&self, id: &KeyId) -> Reply<Option<ApiKey>> {
+        Reply::ready(self.tables.lock().keys.get(id).cloned())
+    }
+
+    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let tables = self.tables.lock();
+        Reply::ready(
+            tables
+                .keys
+                .range((from, Bound::Unbounded))
+                .map(|(_, key)| key)
+                .filter(|key| key.organization == *organization)
+                .take(usize::try_from(limit).unwrap_or(usize::MAX))
+                .cloned()
+                .collect(),
+        )
+    }
+
+    fn insert_key(&self, key: ApiKey, digest: KeyDigest, _change: Change) -> Reply<()> {
+        let tables = &mut *self.tables.lock();
+        if !tables.organizations.contains_key(&key.organization) {
+            return Reply::failed(StoreError::not_found("there is no such organization"));
+        }
+        if tables.keys.contains_key(&key.id) || tables.secrets.contains_key(&digest) {
+            return Reply::failed(StoreError::conflict("the key exists already"));
+        }
+        tables.secrets.insert(digest, (key.id, None));
+        tables.log(ChangeKind::KeyCreated, Some(key.id), &key.organization);
+        tables.keys.insert(key.id, key);
+        Reply::ready(())
+    }
+
+    fn update_key(
+        &self,
+        mut key: ApiKey,
+        rotation: Option<Rotation>,
+        change: Change,
+    ) -> Reply<ApiKey> {
+        let tables = &mut *self.tables.lock();
+        let Some(stored) = tables.keys.get_mut(&key.id) else {
+            return Reply::failed(StoreError::not_found("there is no such key"));
+        };
+        if stored.version != key.version {
+            return Reply::failed(StoreError::conflict("the key was changed meanwhile"));
+        }
+        if let Some(rotation) = rotation {
+            if tables.secrets.contains_key(&rotation.digest) {
+                return Reply::failed(StoreError::conflict("the secret exists already"));
+            }
+            let old = tables.secrets.values_mut().filter(|(id, _)| *id == key.id);
+            for (_, valid_until) in old {
+                let end = match *valid_until {
+                    None => rotation.old_valid_until,
+                    Some(end) => end.min(change.at),
+                };
+                *valid_until = Some(end);
+            }
+            tables.secrets.insert(rotation.digest, (key.id, None));
+        }
+        key.version = key.version.saturating_add(1);
+        stored.clone_from(&key);
+        tables.log(ChangeKind::KeyChanged, Some(key.id), &key.organization);
+        Reply::ready(key)
+    }
+
+    fn delete_key(&self, id: &KeyId, _change: Change) -> Reply<()> {
+        let tables = &mut *self.tables.lock();
+        let Some(key) = tables.keys.remove(id) else {
+            return Reply::failed(StoreError::not_found("there is no such key"));
+        };
+        tables.secrets.retain(|_, (owner, _)| owner != id);
+        tables.usage.remove(id);
+        tables.log(ChangeKind::KeyChanged, Some(*id), &key.organization);
+        Reply::ready(())
+    }
+
+    fn organization(&self, id: &OrgId) -> Reply<Option<Organization>> {
+        Reply::ready(self.tables.lock().organizations.get(id).cloned())
+    }
+
+    fn organizations(&self, after: Option<OrgId>, limit: u32) -> Reply<Vec<Organization>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let tables = self.tables.lock();
+        Reply::ready(
+            tables
+                .organizations
+                .range((from, Bound::Unbounded))
+                .map(|(_, organization)| organization.clone())
+                .take(usize::try_from(limit).unwrap_or(usize::MAX))
+                .collect(),
+        )
+    }
+
+    fn insert_organization(&self, organization: Organization, _change: Change) -> Reply<()> {
+        let tables = &mut *self.tables.lock();
+        if tables.organizations.contains_key(&organization.id) {
+            return Reply::failed(StoreError::conflict("the organization exists already"));
+        }
+        tables.log(ChangeKind::OrganizationChanged, None, &organization.id);
+        tables
+            .organizations
+            .insert(organization.id.clone(), organization);
+        Reply::ready(())
+    }
+
+    fn update_organization(
+        &self,
+        mut organization: Organization,
+        _change: Change,
+    ) -> Reply<Organization> {
+        let tables = &mut *self.tables.lock();
+        let Some(stored) = tables.organizations.get_mut(&organization.id) else {
+            return Reply::failed(StoreError::not_found("there is no such organization"));
+        };
+        if stored.version != organization.version {
+            return Reply::failed(StoreError::conflict(
+                "the organization was changed meanwhile",
+            ));
+        }
+        organization.version = organization.version.saturating_add(1);
+        stored.clone_from(&organization);
+        tables.log(ChangeKind::OrganizationChanged, None, &organization.id);
+        Reply::ready(organization)
+    }
+}
+
+impl ChangeFeed for MemoryStore {
+    fn newest(&self) -> Reply<u64> {
+        Reply::ready(self.tables.lock().changes.last().map_or(0, |last| last.seq))
+    }
+
+    fn since(&self, after: u64, limit: u32) -> Reply<Vec<Changed>> {
+        let tables = self.tables.lock();
+        let start = tables.changes.partition_point(|change| change.seq <= after);
+        Reply::ready(
+            tables
+                .changes
+                .iter()
+                .skip(start)
+                .take(usize::try_from(limit).unwrap_or(usize::MAX))
+                .cloned()
+                .collect(),
+        )
+    }
+}
+
+impl CatalogStore for MemoryStore {
+    fn record_declaration(&self, declaration: Declaration) -> Reply<()> {
+        self.tables.lock().declaration = Some(declaration);
+        Reply::ready(())
+    }
+
+    fn declaration(&self) -> Reply<Option<Declaration>> {
+        Reply::ready(self.tables.lock().declaration.clone())
+    }
+}
+
+impl UsageStore for MemoryStore {
+    fn record_usage(&self, batch: Vec<KeyUsage>) -> Reply<()> {
+        let tables = &mut *self.tables.lock();
+        for usage in batch {
+            if !tables.keys.contains_key(&usage.key) {
+                continue;
+            }
+            let totals = tables.usage.entry(usage.key).or_default();
+            let requests = usage.counts.iter().map(|count| count.requests);
+            totals.total_requests = requests.fold(totals.total_requests, u64::saturating_add);
+            totals.with_old_secret = totals.with_old_secret.saturating_add(usage.with_old_secret);
+            if totals
+                .last_used_at
+                .is_none_or(|last| last <= usage.last_used_at)
+            {
+                totals.last_used_at = Some(usage.last_used_at);
+                totals.last_address = usage.last_address.or(totals.last_address);
+            }
+        }
+        Reply::ready(())
+    }
+
+    fn usage(&self, key: &KeyId) -> Reply<UsageTotals> {
+        Reply::ready(
+            self.tables
+                .lock()
+                .usage
+                .get(key)
+                .cloned()
+                .unwrap_or_default(),
+        )
+    }
+}
+
+impl Ledger for MemoryStore {
+    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
+        self.ledger.hold(request)
+    }
+
+    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer> {
+        self.ledger.extend(id, to)
+    }
+
+    fn settle(&self, id: HoldId, credits: u64, at: Timestamp) -> Reply<Settlement> {
+        self.ledger.settle(id, credits, at)
+    }
+
+    fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
+        self.ledger.void(id, organization, at)
+    }
+
+    fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
+        self.ledger.expire(now, limit)
+    }
+
+    fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
+        self.tables
+            .lock()
+            .log(ChangeKind::CreditsGranted, None, organization);
+        self.ledger.grant(organization, credits, change)
+    }
+
+    fn balance(&self, organization: &OrgId) -> Reply<Balance> {
+        self.ledger.balance(organization)
+    }
+}
+
+impl QuotaStore for MemoryStore {
+    fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+        self.quotas.debit(request)
+    }
+
+    fn give_back(
+        &self,
+        subject: Subject,
+        period: QuotaPeriod,
+        start: Timestamp,
+        units: u64,
+    ) -> Reply<()> {
+        self.quotas.give_back(subject, period, start, units)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,461 @@
+//! Spends quotas from blocks that are debited ahead.
+//!
+//! A block is at most a hundredth of the quota, and a single request's worth near its end, so a
+//! crash forfeits at most a hundredth. Only a request that finds its block empty waits for the
+//! store. What is spent and what is in blocks never exceeds what the store debited, so the store
+//! alone keeps the limit, however many processes share it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::clock::{Moment, Timestamp};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::quota::{
+    DebitRequest, Debited, QuotaLimit, QuotaPeriod, QuotaState, QuotaStore, QuotaTally,
+};
+use crate::rate::Subject;
+use crate::reply::Reply;
+
+/// Above this many subjects, those whose period is over are forgotten.
+const SWEEP_AT: usize = 65_536;
+
+/// How often a debit is repeated because others took what it brought.
+const REPEATS: usize = 64;
+
+/// Counts units against quotas. Clones share everything.
+#[derive(Clone)]
+pub struct QuotaBlocks {
+    store: Arc<dyn QuotaStore>,
+    blocks: Arc<Mutex<Blocks>>,
+}
+
+#[derive(Default)]
+struct Blocks {
+    by_subject: HashMap<Subject, SmallVec<[Block; 1]>, RandomState>,
+    sweep_at: usize,
+}
+
+/// What this process has of one period.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    period: QuotaPeriod,
+    start: Timestamp,
+    end: Timestamp,
+    /// Debited and not spent.
+    left: u64,
+    /// Used by all, as the store said last; what is `left` is included.
+    used: u64,
+    /// The limit and cost at which the store had too few; asking again would not help.
+    exhausted: Option<(u64, u64)>,
+}
+
+impl QuotaBlocks {
+    /// Debits blocks from this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn QuotaStore>) -> Self {
+        Self {
+            store,
+            blocks: Arc::default(),
+        }
+    }
+
+    /// Consumes `cost` units of every quota, or of none.
+    pub fn take(
+        &self,
+        subject: &Subject,
+        limits: &[QuotaLimit],
+        cost: u32,
+        now: Moment,
+    ) -> Reply<QuotaTally> {
+        match self.try_take(subject, limits, cost, now) {
+            Ok(tally) => Reply::ready(tally),
+            Err(missing) => {
+                let (this, subject, limits) = (self.clone(), subject.clone(), limits.to_vec());
+                this.debit(&subject, missing)
+                    .and_then(move |()| this.take_again(subject, limits, cost, now, REPEATS))
+            }
+        }
+    }
+
+    fn take_again(
+        self,
+        subject: Subject,
+        limits: Vec<QuotaLimit>,
+        cost: u32,
+        now: Moment,
+        repeats: usize,
+    ) -> Reply<QuotaTally> {
+        match self.try_take(&subject, &limits, cost, now) {
+            Ok(tally) => Reply::ready(tally),
+            Err(_) if repeats == 0 => Reply::failed(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "others take the quota's units faster than they can be debited",
+            )),
+            Err(missing) => self.debit(&subject, missing).and_then(move |()| {
+                self.take_again(subject, limits, cost, now, repeats.saturating_sub(1))
+            }),
+        }
+    }
+
+    /// Says what is left, as far as this process knows, and consumes nothing.
+    #[must_use]
+    pub fn peek(&self, subject: &Subject, limits: &[QuotaLimit], now: Moment) -> QuotaTally {
+        let mut blocks = self.blocks.lock();
+        let blocks = blocks.of(subject, now.wall);
+        QuotaTally {
+            admitted: true,
+            quotas: limits
+                .iter()
+                .map(|limit| Block::current(blocks, limit.period(), now.wall).state(limit, false))
+                .collect(),
+        }
+    }
+
+    /// Puts units back that [`take`](Self::take) consumed for a request that was refused after all.
+    pub fn put_back(&self, subject: &Subject, limits: &[QuotaLimit], cost: u32, now: Moment) {
+        let mut blocks = self.blocks.lock();
+        let blocks = blocks.of(subject, now.wall);
+        for limit in limits {
+            let start = limit.period().start(now.wall);
+            let same = |block: &&mut Block| block.period == limit.period() && block.start == start;
+            if let Some(block) = blocks.iter_mut().find(same) {
+                block.left = block.left.saturating_add(cost.into());
+                block.exhausted = None;
+            }
+        }
+    }
+
+    /// Gives all unspent units back to the store: at shutdown.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails; then the rest is forfeited, as in a crash.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        let blocks = std::mem::take(&mut self.blocks.lock().by_subject);
+        for (subject, blocks) in blocks {
+            for block in blocks.into_iter().filter(|block| block.left > 0) {
+                let Block {
+                    period,
+                    start,
+                    left,
+                    ..
+                } = block;
+                self.store
+                    .give_back(subject.clone(), period, start, left)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes from the blocks, or says which debit is missing.
+    fn try_take(
+        &self,
+        subject: &Subject,
+        limits: &[QuotaLimit],
+        cost: u32,
+        now: Moment,
+    ) -> Result<QuotaTally, DebitRequest> {
+        let cost = u64::from(cost);
+        let mut blocks = self.blocks.lock();
+        let blocks = blocks.of(subject, now.wall);
+        let mut tally = QuotaTally::default();
+        for limit in limits {
+            let block = Block::current(blocks, limit.period(), now.wall);
+            let refused = block.must_refuse(limit.units().get(), cost);
+            tally.admitted &= !refused;
+            tally.quotas.push(block.state(limit, refused));
+        }
+        if !tally.admitted {
+            return Ok(tally);
+        }
+        for limit in limits {
+            let block = Block::current(blocks, limit.period(), now.wall);
+            if block.left < cost {
+                return Err(block.next_debit(subject, limit.units().get(), cost));
+            }
+        }
+        for (limit, state) in limits.iter().zip(&mut tally.quotas) {
+            let block = Block::current(blocks, limit.period(), now.wall);
+            block.left = block.left.saturating_sub(cost);
+            *state = block.state(limit, false);
+        }
+        Ok(tally)
+    }
+
+    /// Asks the store, and puts what it gives into the block before anything else can happen.
+    fn debit(&self, subject: &Subject, request: DebitRequest) -> Reply<()> {
+        let (blocks, subject) = (Arc::clone(&self.blocks), subject.clone());
+        let DebitRequest {
+            period,
+            start,
+            limit,
+            at_least,
+            ..
+        } = request;
+        self.store.debit(request).map_result(move |debited| {
+            let Debited { granted, used } = debited?;
+            let mut blocks = blocks.lock();
+            let blocks = blocks.by_subject.entry(subject).or_default();
+            let same = |block: &&mut Block| block.period == period && block.start == start;
+            if let Some(block) = blocks.iter_mut().find(same) {
+                block.left = block.left.saturating_add(granted);
+                block.used = block.used.max(used);
+                if granted < at_least {
+                    block.used = used;
+                    block.exhausted = Some((limit, at_least));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Blocks {
+    fn of(&mut self, subject: &Subject, now: Timestamp) -> &mut SmallVec<[Block; 1]> {
+        if self.by_subject.len() > self.sweep_at.max(SWEEP_AT) {
+            self.by_subject
+                .retain(|_, blocks| blocks.iter().any(|block| block.end > now));
+            self.sweep_at = self.by_subject.len().saturating_mul(2);
+        }
+        if !self.by_subject.contains_key(subject) {
+            self.by_subject.insert(subject.clone(), SmallVec::new());
+        }
+        self.by_subject.entry(subject.clone()).or_default()
+    }
+}
+
+impl Block {
+    /// The block of the period that this point is in; a clock that is set back stays where it was.
+    fn current(blocks: &mut SmallVec<[Self; 1]>, period: QuotaPeriod, now: Timestamp) -> &mut Self {
+        let fresh = || Self {
+            period,
+            start: period.start(now),
+            end: period.end(now),
+            left: 0,
+            used: 0,
+            exhausted: None,
+        };
+        let at = blocks.iter().position(|block| block.period == period);
+        let at = at.unwrap_or_else(|| {
+            blocks.push(fresh());
+            blocks.len().saturating_sub(1)
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or pushed right above")]
+        let block = &mut blocks[at];
+        if now >= block.end {
+            *block = fresh();
+        }
+        block
+    }
+
+    fn must_refuse(&self, limit: u64, cost: u64) -> bool {
+        let spent = self.used.saturating_sub(self.left);
+        let known_exhausted = self.left < cost
+            && self
+                .exhausted
+                .is_some_and(|(at, least)| limit <= at && cost >= least);
+        spent.saturating_add(cost) > limit || known_exhausted
+    }
+
+    /// A hundredth of the quota, or, when two such are not left, just what is needed.
+    fn next_debit(&self, subject: &Subject, limit: u64, cost: u64) -> DebitRequest {
+        let hundredth = limit / 100;
+        let plenty = limit.saturating_sub(self.used) > hundredth.saturating_mul(2);
+        let missing = cost.saturating_sub(self.left);
+        DebitRequest {
+            subject: subject.clone(),
+            period: self.period,
+            start: self.start,
+            limit,
+            want: if plenty {
+                missing.max(hundredth)
+            } else {
+                missing
+            },
+            at_least: missing,
+        }
+    }
+
+    fn state(&self, limit: &QuotaLimit, refused: bool) -> QuotaState {
+        let spent = self.used.saturating_sub(self.left);
+        QuotaState {
+            limit: limit.units().get(),
+            remaining: limit.units().get().saturating_sub(spent),
+            reset_at: self.end,
+            refused,
+        }
+    }
+}
+
+impl fmt::Debug for QuotaBlocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaBlocks")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Steady;
+    use crate::id::OrgId;
+    use crate::quota::MemoryQuotas;
+
+    fn at(secs: i64) -> Moment {
+        Moment {
+            wall: Timestamp::from_secs(secs),
+            steady: Steady::default(),
+        }
+    }
+
+    fn acme() -> Subject {
+        Subject::organization(OrgId::new("acme").unwrap())
+    }
+
+    fn a_day(units: u64) -> [QuotaLimit; 1] {
+        [QuotaLimit::new(units, QuotaPeriod::Day).unwrap()]
+    }
+
+    fn now<T: fmt::Debug>(reply: Reply<T>) -> T {
+        match reply {
+            Reply::Now(result) => result.unwrap(),
+            later @ Reply::Later(_) => panic!("{later:?}"),
+        }
+    }
+
+    const DAY: i64 = 86_400;
+
+    #[test]
+    fn exactly_n_a_day_and_n_again_the_next() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        for day in 0..3 {
+            let admitted = (0..2000).filter(|second| {
+                now(blocks.take(&acme(), &a_day(1000), 1, at(day * DAY + second))).admitted
+            });
+            assert_eq!(admitted.count(), 1000);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_reopens_nothing() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        assert!(now(blocks.take(&acme(), &a_day(1), 1, at(DAY))).admitted);
+        assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
+        let other = QuotaBlocks::new(Arc::clone(&blocks.store));
+        assert!(!now(other.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
+    }
+
+    #[test]
+    fn all_quotas_or_none() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let limits = [
+            QuotaLimit::new(10, QuotaPeriod::Month).unwrap(),
+            QuotaLimit::new(2, QuotaPeriod::Day).unwrap(),
+        ];
+        let take = |cost| now(blocks.take(&acme(), &limits, cost, at(0)));
+        assert!(take(2).admitted);
+        let refused = take(1);
+        assert!(!refused.admitted);
+        assert_eq!(
+            (refused.quotas[0].remaining, refused.quotas[0].refused),
+            (8, false)
+        );
+        assert_eq!(
+            (refused.quotas[1].remaining, refused.quotas[1].refused),
+            (0, true)
+        );
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken_again() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        assert!(now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+        assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+        blocks.put_back(&acme(), &a_day(1), 1, at(0));
+        assert!(now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+    }
+
+    #[test]
+    fn a_plan_change_keeps_the_units_used() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        for _ in 0..10 {
+            assert!(now(blocks.take(&acme(), &a_day(1000), 1, at(0))).admitted);
+        }
+        assert!(!now(blocks.take(&acme(), &a_day(10), 1, at(0))).admitted);
+        assert!(now(blocks.take(&acme(), &a_day(11), 1, at(0))).admitted);
+        assert!(!now(blocks.take(&acme(), &a_day(11), 1, at(0))).admitted);
+        assert!(now(blocks.take(&acme(), &a_day(1000), 1, at(0))).admitted);
+    }
+
+    #[test]
+    fn a_released_block_is_there_for_the_next_process() {
+        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        now(blocks.take(&acme(), &a_day(1000), 1, at(0)));
+        futures_block(blocks.release()).unwrap();
+        let next = QuotaBlocks::new(Arc::clone(&blocks.store));
+        let admitted =
+            (0..2000).filter(|_| now(next.take(&acme(), &a_day(1000), 1, at(1))).admitted);
+        assert_eq!(admitted.count(), 999);
+    }
+
+    fn futures_block<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    #[test]
+    fn many_processes_and_threads_never_exceed_the_quota() {
+        let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
+        let admitted: usize = std::thread::scope(|scope| {
+            let process = |_| {
+                let blocks = QuotaBlocks::new(Arc::clone(&store));
+                (0..4).map(move |_| blocks.clone()).collect::<Vec<_>>()
+            };
+            let threads: Vec<_> = (0..3)
+                .flat_map(process)
+                .map(|blocks| {
+                    scope.spawn(move || {
+                        let take =
+                            |_: &i32| now(blocks.take(&acme(), &a_day(5000), 1, at(0))).admitted;
+                        (0..2000).filter(take).count()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(admitted, 5000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_admitted_is_what_fits(
+            limit in 1_u64..2000,
+            costs in prop::collection::vec(1_u32..20, 1..300),
+        ) {
+            let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+            let mut left = limit;
+            for cost in costs {
+                let tally = now(blocks.take(&acme(), &a_day(limit), cost, at(0)));
+                prop_assert_eq!(tally.admitted, u64::from(cost) <= left);
+                if tally.admitted {
+                    left -= u64::from(cost);
+                }
+                prop_assert_eq!(tally.quotas[0].remaining, left);
+            }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Every way to be turned away.
+//!
+//! A [`Denial`] has a public side, its [kind](DenialKind) and details that are safe to show, and a
+//! private one, the reason, which goes to the log only: an unknown, a revoked and an expired key
+//! look the same outside. How it looks on the wire is the [envelope](crate::envelope)'s business.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
+
+/// A request turned away.
+///
+/// Handlers may return one as their error. As a response of its own it has its status, its
+/// headers and no body; the envelope, further out, writes the body.
+#[derive(Clone)]
+pub struct Denial(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: DenialKind,
+    details: Map<String, Value>,
+    message: Option<String>,
+    retry_after: Option<Duration>,
+    scopes: Option<String>,
+    reason: Option<String>,
+}
+
+/// In which way a request was turned away.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum DenialKind {
+    /// No credential was sent. 401 `missing_api_key`.
+    MissingCredential,
+    /// The credential is no good. 401 `invalid_api_key`.
+    InvalidCredential,
+    /// The key was revoked, where the app tells. 401 `revoked_api_key`.
+    RevokedKey,
+    /// The key has expired, where the app tells. 401 `expired_api_key`.
+    ExpiredKey,
+    /// The key is disabled, where the app tells. 401 `disabled_api_key`.
+    DisabledKey,
+    /// The key is not good yet, where the app tells. 401 `api_key_not_yet_valid`.
+    KeyNotYetValid,
+    /// Two credentials were sent, even if they are equal. 400 `ambiguous_api_key`.
+    AmbiguousCredential,
+    /// Too many bad credentials came from this address. 429 `too_many_failed_attempts`.
+    TooManyFailures,
+    /// The route is for sessions, and there is none. 401 `session_required`.
+    SessionRequired,
+    /// The organization is suspended. 403 `organization_suspended`.
+    OrganizationSuspended,
+    /// The organization is restricted for billing reasons. 403 `billing_restricted`.
+    BillingRestricted,
+    /// The key may not be used from this address. 403 `ip_not_allowed`.
+    IpNotAllowed,
+    /// The key lacks a scope. 403 `insufficient_permissions`.
+    InsufficientPermissions,
+    /// The plan is too low. 403 `plan_required`.
+    PlanRequired,
+    /// The plan lacks a feature, or a number of it is too small. 403 `entitlement_required`.
+    EntitlementRequired,
+    /// Something was asked for that the organization does not own. 403 `resource_not_owned`.
+    ResourceNotOwned,
+    /// The request must name a resource, and does not. 400 `missing_parameter`.
+    MissingParameter,
+    /// A rate limit is used up. 429 `rate_limit_exceeded`.
+    RateLimited,
+    /// A quota is used up. 429 `quota_exceeded`.
+    QuotaExceeded,
+    /// Too many requests are under way at once. 429 `too_many_concurrent_requests`.
+    TooManyInFlight,
+    /// The wallet has too few credits. 402 `insufficient_credits`.
+    InsufficientCredits,
+    /// A store is down, or too slow. 503 `service_unavailable`.
+    Unavailable,
+    /// The app is put together wrongly, or a handler failed. 500 `internal_error`.
+    Internal,
+    /// An error of the framework or of the app that came without a body worth keeping; the code
+    /// follows from the status: `not_found`, `method_not_allowed`, `payload_too_large`, …
+    Status(u16),
+}
+
+impl DenialKind {
+    /// The kinds that Tollgate itself makes, for tables.
+    pub const ALL: [Self; 23] = [
+        Self::MissingCredential,
+        Self::InvalidCredential,
+        Self::RevokedKey,
+        Self::ExpiredKey,
+        Self::DisabledKey,
+        Self::KeyNotYetValid,
+        Self::AmbiguousCredential,
+        Self::TooManyFailures,
+        Self::SessionRequired,
+        Self::OrganizationSuspended,
+        Self::BillingRestricted,
+        Self::IpNotAllowed,
+        Self::InsufficientPermissions,
+        Self::PlanRequired,
+        Self::EntitlementRequired,
+        Self::ResourceNotOwned,
+        Self::MissingParameter,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::TooManyInFlight,
+        Self::InsufficientCredits,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The machine code, which never changes.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The status, unless the app maps it to another.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// What a person is told, unless the app maps it or the denial says more.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        self.row().2
+    }
+
+    /// The one table of statuses, codes and messages.
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::MissingCredential => (S::UNAUTHORIZED, "missing_api_key", "An API key is required."),
+            Self::InvalidCredential => (S::UNAUTHORIZED, "invalid_api_key", "The API key is not valid."),
+            Self::RevokedKey => (S::UNAUTHORIZED, "revoked_api_key", "The API key was revoked."),
+            Self::ExpiredKey => (S::UNAUTHORIZED, "expired_api_key", "The API key has expired."),
+            Self::DisabledKey => (S::UNAUTHORIZED, "disabled_api_key", "The API key is disabled."),
+            Self::KeyNotYetValid => (S::UNAUTHORIZED, "api_key_not_yet_valid", "The API key is not valid yet."),
+            Self::AmbiguousCredential => (S::BAD_REQUEST, "ambiguous_api_key", "Send exactly one API key."),
+            Self::TooManyFailures => (S::TOO_MANY_REQUESTS, "too_many_failed_attempts", "Too many bad API keys came from this address."),
+            Self::SessionRequired => (S::UNAUTHORIZED, "session_required", "Sign in; API keys are not accepted here."),
+            Self::OrganizationSuspended => (S::FORBIDDEN, "organization_suspended", "The organization is suspended."),
+            Self::BillingRestricted => (S::FORBIDDEN, "billing_restricted", "The organization's billing restricts this route."),
+            Self::IpNotAllowed => (S::FORBIDDEN, "ip_not_allowed", "The API key may not be used from this address."),
+            Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions", "The API key lacks a permission that this route requires."),
+            Self::PlanRequired => (S::FORBIDDEN, "plan_required", "This route requires a higher plan."),
+            Self::EntitlementRequired => (S::FORBIDDEN, "entitlement_required", "The plan does not include this."),
+            Self::ResourceNotOwned => (S::FORBIDDEN, "resource_not_owned", "The organization does not own this resource."),
+            Self::MissingParameter => (S::BAD_REQUEST, "missing_parameter", "A required parameter is missing."),
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limit_exceeded", "The rate limit is used up."),
+            Self::QuotaExceeded => (S::TOO_MANY_REQUESTS, "quota_exceeded", "The quota is used up."),
+            Self::TooManyInFlight => (S::TOO_MANY_REQUESTS, "too_many_concurrent_requests", "Too many requests are under way at once."),
+            Self::InsufficientCredits => (S::PAYMENT_REQUIRED, "insufficient_credits", "There are too few credits for this request."),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "service_unavailable", "The service is unavailable for the moment."),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal_error", "The service failed."),
+            Self::Status(status) => status_row(status),
+        }
+    }
+}
+
+fn status_row(status: u16) -> (StatusCode, &'static str, &'static str) {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (code, message) = match status.as_u16() {
+        400 => ("bad_request", "The request cannot be understood."),
+        401 => ("unauthorized", "The request is not authorized."),
+        402 => ("payment_required", "Payment is required."),
+        403 => ("forbidden", "The request is not allowed."),
+        404 => ("not_found", "There is nothing at this path."),
+        405 => ("method_not_allowed", "The path does not take this method."),
+        406 => ("not_acceptable", "No acceptable form is available."),
+        408 => ("request_timeout", "The request took too long."),
+        409 => ("conflict", "The request conflicts with another."),
+        410 => ("gone", "What was here is gone."),
+        413 => ("payload_too_large", "The body is too large."),
+        414 => ("uri_too_long", "The URI is too long."),
+        415 => ("unsupported_media_type", "The body's media type is not supported."),
+        422 => ("unprocessable_content", "The body does not have the right form."),
+        429 => ("too_many_requests", "There were too many requests."),
+        431 => ("request_header_fields_too_large", "The headers are too large."),
+        500 => ("internal_error", "The service failed."),
+        501 => ("not_implemented", "This is not implemented."),
+        502 => ("bad_gateway", "Another service failed."),
+        503 => ("service_unavailable", "The service is unavailable for the moment."),
+        504 => ("gateway_timeout", "The service took too long."),
+        ..500 => ("bad_request", "The request was refused."),
+        _ => ("internal_error", "The service failed."),
+    };
+    (status, code, message)
+}
+
+impl Denial {
+    /// A denial of the given kind.
+    #[must_use]
+    pub fn new(kind: DenialKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            details: Map::new(),
+            message: None,
+            retry_after: None,
+            scopes: None,
+            reason: None,
+        }))
+    }
+
+    /// Adds a detail that the caller may see.
+    #[must_use]
+    pub fn with_detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says more than the kind's message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = Some(message.into());
+        self
+    }
+
+    /// Tells the caller when to come back; rounded up to whole seconds, at least one.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Keeps the private reason, for the log.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.0.reason = Some(reason.into());
+        self
+    }
+
+    /// Names the scopes that a 403's `WWW-Authenticate` is to ask for.
+    pub(crate) fn with_scopes(mut self, scopes: &[&str]) -> Self {
+        self.0.scopes = Some(scopes.join(" "));
+        self
+    }
+
+    /// A layer is missing, or stands in the wrong place.
+    pub(crate) fn misplaced(missing: &str) -> Self {
+        tracing::error!(missing, "a Tollgate layer is missing further out; refusing");
+        Self::new(DenialKind::Internal).with_reason(format!("{missing} is missing"))
+    }
+
+    /// A store failed. Never a 401: that would tell callers to throw good keys away.
+    pub(crate) fn unavailable(error: &tollgate_core::error::StoreError) -> Self {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            reason.push_str(": ");
+            reason.push_str(&source.to_string());
+            cause = source.source();
+        }
+        Self::new(DenialKind::Unavailable)
+            .with_retry_after(Duration::from_secs(1))
+            .with_reason(reason)
+    }
+
+    /// In which way the request was turned away.
+    #[must_use]
+    pub fn kind(&self) -> DenialKind {
+        self.0.kind
+    }
+
+    /// What the caller may know besides.
+    #[must_use]
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.0.details
+    }
+
+    /// What this denial says in place of the kind's message.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// When to come back.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Why, for the log only.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
+    }
+
+    /// Writes the headers that the kind demands (RFC 6750 §3, RFC 9110 §10.2.3 and §11.6.1).
+    pub(crate) fn write_headers(&self, realm: &str, headers: &mut HeaderMap) {
+        if let Some(wait) = self.0.retry_after {
+            let secs = ceil_secs(wait).max(1);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if let Some(challenge) = self.challenge(realm)
+            && let Ok(value) = HeaderValue::from_str(&challenge)
+        {
+            headers.insert(header::WWW_AUTHENTICATE, value);
+        }
+    }
+
+    fn challenge(&self, realm: &str) -> Option<String> {
+        let bearer = format!("Bearer realm=\"{realm}\"");
+        match self.0.kind {
+            DenialKind::MissingCredential => Some(bearer),
+            DenialKind::InvalidCredential
+            | DenialKind::RevokedKey
+            | DenialKind::ExpiredKey
+            | DenialKind::DisabledKey
+            | DenialKind::KeyNotYetValid => Some(format!("{bearer}, error=\"invalid_token\"")),
+            DenialKind::AmbiguousCredential => Some(format!("{bearer}, error=\"invalid_request\"")),
+            DenialKind::InsufficientPermissions => {
+                let scopes = self.0.scopes.as_deref().unwrap_or_default();
+                Some(format!("{bearer}, error=\"insufficient_scope\", scope=\"{scopes}\""))
+            }
+            // A session is no HTTP authentication scheme; RFC 9110 still wants a challenge.
+            DenialKind::SessionRequired => Some(format!("Cookie realm=\"{realm}\"")),
+            _ => None,
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+pub(crate) fn ceil_secs(duration: Duration) -> u64 {
+    let partial = u64::from(duration.subsec_nanos() > 0);
+    duration.as_secs().saturating_add(partial)
+}
+
+impl From<DenialKind> for Denial {
+    fn from(kind: DenialKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl IntoResponse for Denial {
+    fn into_response(self) -> Response {
+        let mut response = self.kind().status().into_response();
+        self.write_headers("api", response.headers_mut());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.code())?;
+        match &self.0.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Denial({self})")
+    }
+}
+
+impl Error for Denial {}
+
+/// Every response header that Tollgate itself writes and others may want to name.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct() {
+        let codes: HashSet<_> = DenialKind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), DenialKind::ALL.len());
+    }
+
+    #[test]
+    fn waits_are_rounded_up_and_never_zero() {
+        for (wait, seconds) in [(0, "1"), (1, "1"), (990, "1"), (1000, "1"), (1001, "2")] {
+            let mut headers = HeaderMap::new();
+            Denial::new(DenialKind::RateLimited)
+                .with_retry_after(Duration::from_millis(wait))
+                .write_headers("api", &mut headers);
+            assert_eq!(headers["retry-after"], seconds, "{wait} ms");
+        }
+    }
+
+    #[test]
+    fn challenges_follow_rfc_6750() {
+        let challenge = |denial: Denial| denial.challenge("api");
+        assert_eq!(
+            challenge(DenialKind::MissingCredential.into()).unwrap(),
+            r#"Bearer realm="api""#
+        );
+        assert_eq!(
+            challenge(DenialKind::InvalidCredential.into()).unwrap(),
+            r#"Bearer realm="api", error="invalid_token""#
+        );
+        let scopes = Denial::new(DenialKind::InsufficientPermissions).with_scopes(&["a:b", "c:d"]);
+        assert_eq!(
+            challenge(scopes).unwrap(),
+            r#"Bearer realm="api", error="insufficient_scope", scope="a:b c:d""#
+        );
+        assert_eq!(challenge(DenialKind::RateLimited.into()), None);
+    }
+}

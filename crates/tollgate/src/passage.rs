@@ -1,0 +1,70 @@
+//! What Tollgate knows of one request on its way through: shared by the layers further out and
+//! further in, and by what a handler extracts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{Extensions, HeaderValue};
+use parking_lot::Mutex;
+use tollgate_core::quota::QuotaTally;
+use tollgate_core::rate::{InFlightPermit, Tally};
+
+use crate::credential::Presented;
+use crate::principal::Principal;
+use crate::routes::Route;
+use crate::tab::Tab;
+
+/// The one thing that Tollgate leaves in a request's extensions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ticket(Arc<Mutex<Passage>>);
+
+/// What is known so far.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) presented: Presented,
+    pub(crate) caller: Option<Principal>,
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) rates: Option<RateReport>,
+    pub(crate) tab: Option<Tab>,
+    pub(crate) in_flight: Option<InFlightPermit>,
+}
+
+/// What the rate limiter said, for the headers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RateReport {
+    pub(crate) rates: Tally,
+    pub(crate) quotas: QuotaTally,
+}
+
+impl Ticket {
+    pub(crate) fn new(passage: Passage) -> Self {
+        Self(Arc::new(Mutex::new(passage)))
+    }
+
+    pub(crate) fn find(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    pub(crate) fn find_or_issue(extensions: &mut Extensions) -> &mut Self {
+        extensions.get_or_insert_with(Self::default)
+    }
+
+    /// Looks at, or changes, what is known. Must not wait inside.
+    pub(crate) fn with<T>(&self, see: impl FnOnce(&mut Passage) -> T) -> T {
+        see(&mut self.0.lock())
+    }
+
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.with(|passage| passage.address)
+    }
+
+    pub(crate) fn set_address(&self, address: Option<IpAddr>) {
+        self.with(|passage| passage.address = address);
+    }
+
+    pub(crate) fn caller(&self) -> Option<Principal> {
+        self.with(|passage| passage.caller.clone())
+    }
+}

@@ -1,0 +1,87 @@
+//! What a gate tells the `metrics` facade. Where no recorder is installed it costs next to nothing.
+//!
+//! | metric | labels |
+//! | --- | --- |
+//! | `tollgate_decisions_total` | `route` (the template), `outcome` (`2xx`, …, or a denial's code) |
+//! | `tollgate_lookups_total` | `result`: `hit`, `miss`, `unknown` |
+//! | `tollgate_store_seconds` | `operation`: `lookup`, `hold`, `settle`, … |
+//! | `tollgate_would_refuse_total` | `route`, `outcome`, of checks that only observe |
+//!
+//! No label ever holds a key's id or an address.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+/// The handles that requests use; each is looked up once.
+///
+/// Made with the gate, so a recorder has to be installed before.
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    pub(crate) lookup_hit: Counter,
+    pub(crate) lookup_miss: Counter,
+    pub(crate) lookup_unknown: Counter,
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        let lookup = |result: &'static str| counter!("tollgate_lookups_total", "result" => result);
+        Self {
+            lookup_hit: lookup("hit"),
+            lookup_miss: lookup("miss"),
+            lookup_unknown: lookup("unknown"),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "whoever measures has a Telemetry")]
+    pub(crate) fn store_took(&self, operation: &'static str, time: Duration) {
+        let seconds: Histogram = histogram!("tollgate_store_seconds", "operation" => operation);
+        seconds.record(time);
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}
+
+/// One route's counters, by outcome.
+pub(crate) struct Decisions {
+    route: Arc<str>,
+    success: OnceLock<Counter>,
+}
+
+impl Decisions {
+    pub(crate) const fn new(route: Arc<str>) -> Self {
+        Self {
+            route,
+            success: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn count(&self, outcome: &'static str) {
+        if outcome == "2xx" {
+            let counter = self.success.get_or_init(|| self.counter("tollgate_decisions_total", outcome));
+            counter.increment(1);
+        } else {
+            self.counter("tollgate_decisions_total", outcome).increment(1);
+        }
+    }
+
+    pub(crate) fn count_observed(&self, outcome: &'static str) {
+        self.counter("tollgate_would_refuse_total", outcome).increment(1);
+    }
+
+    fn counter(&self, name: &'static str, outcome: &'static str) -> Counter {
+        counter!(name, "route" => Arc::clone(&self.route), "outcome" => outcome)
+    }
+}
+
+impl fmt::Debug for Decisions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Decisions").field(&self.route).finish()
+    }
+}

@@ -1,0 +1,162 @@
+//! Counts who used what: in memory, written in batches.
+//!
+//! A counter lives with each cached key. The first use since the last batch puts it on a list;
+//! the list is written every second and at shutdown, so a crash loses at most the last second.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tollgate_core::clock::{Moment, Timestamp};
+use tollgate_core::id::KeyId;
+use tollgate_core::usage::{KeyUsage, UsageCount};
+
+const HOUR: i64 = 3_600_000_000;
+
+/// One key's uses since the last batch.
+#[derive(Debug)]
+pub(crate) struct UsageCounter {
+    key: KeyId,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    last: Option<(Timestamp, Option<IpAddr>)>,
+    with_old_secret: u64,
+    by_route: SmallVec<[Uses; 2]>,
+}
+
+#[derive(Debug)]
+struct Uses {
+    route: Arc<str>,
+    outcome: &'static str,
+    hour: i64,
+    requests: u64,
+}
+
+/// One use of a key.
+pub(crate) struct Use<'a> {
+    pub(crate) route: &'a Arc<str>,
+    pub(crate) outcome: &'static str,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) old_secret: bool,
+    pub(crate) at: Moment,
+}
+
+impl UsageCounter {
+    pub(crate) fn new(key: KeyId) -> Self {
+        Self {
+            key,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts a use, and says whether it is the first since the last batch.
+    fn add(&self, used: &Use<'_>) -> bool {
+        let mut counts = self.counts.lock();
+        let hour = used.at.wall.as_micros().div_euclid(HOUR);
+        let first = counts.last.is_none();
+        counts.last = Some((used.at.wall, used.address));
+        counts.with_old_secret = counts.with_old_secret.saturating_add(used.old_secret.into());
+        let same = |uses: &&mut Uses| {
+            Arc::ptr_eq(&uses.route, used.route) && uses.outcome == used.outcome && uses.hour == hour
+        };
+        if let Some(uses) = counts.by_route.iter_mut().find(same) {
+            uses.requests = uses.requests.saturating_add(1);
+        } else {
+            counts.by_route.push(Uses {
+                route: Arc::clone(used.route),
+                outcome: used.outcome,
+                hour,
+                requests: 1,
+            });
+        }
+        first
+    }
+
+    fn drain(&self) -> Option<KeyUsage> {
+        let counts = std::mem::take(&mut *self.counts.lock());
+        let (last_used_at, last_address) = counts.last?;
+        let count = |uses: Uses| UsageCount {
+            route: uses.route,
+            outcome: Arc::from(uses.outcome),
+            hour: Timestamp::from_micros(uses.hour.saturating_mul(HOUR)),
+            requests: uses.requests,
+        };
+        Some(KeyUsage {
+            key: self.key,
+            last_used_at,
+            last_address,
+            with_old_secret: counts.with_old_secret,
+            counts: counts.by_route.into_iter().map(count).collect(),
+        })
+    }
+}
+
+/// The counters that have something to write.
+#[derive(Debug, Default)]
+pub(crate) struct UsageLog(Mutex<Vec<Arc<UsageCounter>>>);
+
+impl UsageLog {
+    pub(crate) fn record(&self, counter: &Arc<UsageCounter>, used: &Use<'_>) {
+        if counter.add(used) {
+            self.0.lock().push(Arc::clone(counter));
+        }
+    }
+
+    /// Takes all that is not written yet.
+    pub(crate) fn drain(&self) -> Vec<KeyUsage> {
+        let counters = std::mem::take(&mut *self.0.lock());
+        counters.iter().filter_map(|counter| counter.drain()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::clock::Steady;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_has_each_route_outcome_and_hour_once() {
+        let log = UsageLog::default();
+        let key = KeyId::from_bytes([7; 16]);
+        let counter = Arc::new(UsageCounter::new(key));
+        let (get, put): (Arc<str>, Arc<str>) = ("GET /a".into(), "PUT /a".into());
+        for (route, outcome, secs, old_secret) in [
+            (&get, "2xx", 10, false),
+            (&get, "2xx", 20, true),
+            (&get, "4xx", 30, false),
+            (&put, "2xx", 40, false),
+            (&get, "2xx", 3700, false),
+        ] {
+            let at = Moment {
+                wall: Timestamp::from_secs(secs),
+                steady: Steady::default(),
+            };
+            let address = Some(IpAddr::from([1, 2, 3, 4]));
+            log.record(&counter, &Use { route, outcome, address, old_secret, at });
+        }
+        let batch = log.drain();
+        assert_eq!(batch.len(), 1);
+        assert_eq!(batch[0].last_used_at, Timestamp::from_secs(3700));
+        assert_eq!(batch[0].with_old_secret, 1);
+        let counts: Vec<_> = batch[0]
+            .counts
+            .iter()
+            .map(|count| (&*count.route, &*count.outcome, count.hour.as_micros(), count.requests))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ("GET /a", "2xx", 0, 2),
+                ("GET /a", "4xx", 0, 1),
+                ("PUT /a", "2xx", 0, 1),
+                ("GET /a", "2xx", HOUR, 1)
+            ]
+        );
+        assert!(log.drain().is_empty());
+    }
+}
