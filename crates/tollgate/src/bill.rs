@@ -7,7 +7,7 @@ use tollgate_core::deadline::within;
 
 use crate::denial::Denial;
 use crate::passage::Ticket;
-use crate::tab::{Closing, Till};
+use crate::tab::{Closing, Tab, Till};
 
 /// The credits of a request, as its handler sees them. Dropping it does nothing.
 ///
@@ -40,7 +40,7 @@ impl Bill {
     #[must_use]
     pub fn held(&self) -> u64 {
         self.ticket
-            .with(|passage| passage.tab.as_ref().map_or(u64::MAX, |tab| tab.held()))
+            .with(|passage| passage.tab.as_ref().map_or(u64::MAX, Tab::held))
     }
 
     /// Holds the price of `count` items, before the work on them. One is held from the start; no
@@ -51,13 +51,18 @@ impl Bill {
     /// A [`Denial`]: 402 if the wallet has too few credits, 503 if the ledger is down. Returned
     /// by the handler, either gives back what is held.
     pub async fn items(&mut self, count: usize) -> Result<(), Denial> {
-        let each = self.ticket.with(|passage| match passage.tab.as_ref().map(crate::tab::Tab::price) {
-            Some(Price::PerItem(each)) => Some(each),
-            Some(_) => Some(1),
-            None => None,
-        });
+        let each = self
+            .ticket
+            .with(|passage| match passage.tab.as_ref().map(Tab::price) {
+                Some(Price::PerItem(each)) => Some(each),
+                Some(_) => Some(1),
+                None => None,
+            });
         let Some(each) = each else { return Ok(()) };
-        let Some(total) = u64::try_from(count).ok().and_then(|count| each.checked_mul(count)) else {
+        let Some(total) = u64::try_from(count)
+            .ok()
+            .and_then(|count| each.checked_mul(count))
+        else {
             return Err(Denial::new(crate::DenialKind::InsufficientCredits));
         };
         self.hold(total).await?;
@@ -75,7 +80,9 @@ impl Bill {
     ///
     /// As [`items`](Self::items).
     pub async fn hold(&mut self, credits: u64) -> Result<(), Denial> {
-        let Some(till) = self.till.clone() else { return Ok(()) };
+        let Some(till) = self.till.clone() else {
+            return Ok(());
+        };
         let reply = self.ticket.with(|passage| {
             let tab = passage.tab.as_ref().filter(|tab| tab.held() < credits)?;
             let asked = till.ledger.extend(tab.id(), credits);

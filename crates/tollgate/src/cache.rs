@@ -159,26 +159,30 @@ impl KeyCache {
     }
 
     /// What is remembered of a digest: a key, that it is unknown, or nothing to go by.
-    pub(crate) fn recall(&self, digest: &KeyDigest, now: Steady) -> Option<Option<Arc<VerifiedKey>>> {
+    pub(crate) fn recall(
+        &self,
+        digest: &KeyDigest,
+        now: Steady,
+    ) -> Option<Option<Arc<VerifiedKey>>> {
         let inner = &*self.0;
         if let Some(known) = inner.known.get(digest)
             && inner.believes(&known, now)
         {
-            inner.telemetry.lookup_hit.increment(1);
+            inner.telemetry.hit.increment(1);
             return Some(Some(known.key));
         }
         let unknown = inner.unknown.get(digest)?;
         let believed = inner.epochs.believes_unknown(unknown.epoch)
             && now.since(unknown.read_at) < inner.settings.max_age;
         believed.then(|| {
-            inner.telemetry.lookup_unknown.increment(1);
+            inner.telemetry.unknown.increment(1);
             None
         })
     }
 
     /// Reads a digest's key from the store, sharing the read with whoever else waits for it.
     pub(crate) fn read(&self, digest: KeyDigest) -> Reply<Option<Arc<VerifiedKey>>> {
-        self.0.telemetry.lookup_miss.increment(1);
+        self.0.telemetry.miss.increment(1);
         let this = self.clone();
         match this.fly(digest) {
             Reply::Now(Ok(copy)) => Reply::ready(copy.into_key()),
@@ -212,7 +216,9 @@ impl KeyCache {
                 inner.store.find(&digest),
             );
             found.map_result(move |found| {
-                inner.telemetry.store_took("lookup", age(started, inner.clock.now()));
+                inner
+                    .telemetry
+                    .store_took("lookup", age(started, inner.clock.now()));
                 inner.keep(digest, found?, epoch, started)
             })
         })

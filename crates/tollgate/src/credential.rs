@@ -95,6 +95,16 @@ impl Credentials {
         Ok(self)
     }
 
+    /// Where a caller who sent no key is told to put it, and what goes before it there.
+    pub(crate) fn advice(&self) -> (String, &'static str) {
+        match (self.bearer, &self.header, &self.query) {
+            (true, ..) => ("Authorization header".to_owned(), "Bearer "),
+            (_, Some(name), _) => (format!("{name} header"), ""),
+            (.., Some(name)) => (format!("{name} query parameter"), ""),
+            _ => ("request".to_owned(), ""),
+        }
+    }
+
     /// The names for `Vary`.
     pub(crate) fn vary(&self) -> Option<HeaderValue> {
         let bearer = self.bearer.then_some("authorization");
@@ -183,7 +193,7 @@ impl Found {
 }
 
 fn take_header(headers: &mut HeaderMap, name: &HeaderName, mut each: impl FnMut(&HeaderValue)) {
-    if let http::header::Entry::Occupied(entry) = headers.entry(name) {
+    if let header::Entry::Occupied(entry) = headers.entry(name) {
         let (_, values) = entry.remove_entry_mult();
         for value in values {
             each(&value);
@@ -220,9 +230,8 @@ fn take_query(uri: &mut Uri, name: &str, mut each: impl FnMut(Option<Cow<'_, [u8
     };
     let mut parts = std::mem::take(uri).into_parts();
     // Pieces of a valid URI make a valid one; were they not, losing the path keeps the secret.
-    parts.path_and_query = Some(
-        PathAndQuery::try_from(text).unwrap_or_else(|_| PathAndQuery::from_static("/")),
-    );
+    parts.path_and_query =
+        Some(PathAndQuery::try_from(text).unwrap_or_else(|_| PathAndQuery::from_static("/")));
     *uri = Uri::from_parts(parts).unwrap_or_default();
 }
 
@@ -231,7 +240,11 @@ fn decoded(text: &str) -> Option<Cow<'_, [u8]>> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(text.as_bytes()));
     }
-    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let hex = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -256,7 +269,7 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        let format = KeyFormat::new(Catalog::builder().build().unwrap().key_format());
+        let format = KeyFormat::new(&Catalog::builder().build().unwrap().keys().format);
         let key = format.generate("live").unwrap().secret.expose().to_owned();
         let digester = Digester::sha256();
         Bench {
@@ -301,10 +314,17 @@ mod tests {
             (format!("/p?a=1&api_key={key}&b=%20"), "/p?a=1&b=%20"),
             (format!("/p?api%5Fkey={key}&a"), "/p?a"),
             (format!("/p?%61pi_key={}", key.replace('_', "%5f")), "/p"),
-            (format!("http://h.example/p?x&api_key={key}"), "http://h.example/p?x"),
+            (
+                format!("http://h.example/p?x&api_key={key}"),
+                "http://h.example/p?x",
+            ),
         ] {
             let (presented, _, uri) = bench.take(&[], &query);
-            assert_eq!((presented, &*uri), (bench.key(Place::Query), rest), "{query}");
+            assert_eq!(
+                (presented, &*uri),
+                (bench.key(Place::Query), rest),
+                "{query}"
+            );
         }
     }
 
@@ -333,7 +353,11 @@ mod tests {
         }
         for uri in ["/?api_key", "/?api_key=", "/?api_key=%zz", "/?api_key=%ff"] {
             let (presented, _, rest) = bench.take(&[], uri);
-            assert_eq!((presented, &*rest), (Presented::Malformed(Place::Query), "/"), "{uri}");
+            assert_eq!(
+                (presented, &*rest),
+                (Presented::Malformed(Place::Query), "/"),
+                "{uri}"
+            );
         }
     }
 
@@ -345,7 +369,10 @@ mod tests {
         let joined = [bearer, b", ", bearer].concat();
         let query = format!("/?api_key={}", bench.key);
         for (lines, uri) in [
-            (&[("authorization", bearer), ("authorization", bearer)][..], "/"),
+            (
+                &[("authorization", bearer), ("authorization", bearer)][..],
+                "/",
+            ),
             (&[("authorization", bearer), ("x-api-key", key)], "/"),
             (&[("authorization", b"Basic eA=="), ("x-api-key", key)], "/"),
             (&[("authorization", b""), ("x-api-key", key)], "/"),
@@ -377,6 +404,9 @@ mod tests {
         let mut uri = Uri::from_static("/?api_key=x");
         let presented = Credentials::bearer_only().take(&mut headers, &mut uri, &bench.reader);
         assert_eq!(presented, Presented::Nothing);
-        assert_eq!((headers.len(), uri.to_string()), (1, "/?api_key=x".to_owned()));
+        assert_eq!(
+            (headers.len(), uri.to_string()),
+            (1, "/?api_key=x".to_owned())
+        );
     }
 }

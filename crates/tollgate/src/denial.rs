@@ -134,29 +134,121 @@ impl DenialKind {
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
-            Self::MissingCredential => (S::UNAUTHORIZED, "missing_api_key", "An API key is required."),
-            Self::InvalidCredential => (S::UNAUTHORIZED, "invalid_api_key", "The API key is not valid."),
-            Self::RevokedKey => (S::UNAUTHORIZED, "revoked_api_key", "The API key was revoked."),
-            Self::ExpiredKey => (S::UNAUTHORIZED, "expired_api_key", "The API key has expired."),
-            Self::DisabledKey => (S::UNAUTHORIZED, "disabled_api_key", "The API key is disabled."),
-            Self::KeyNotYetValid => (S::UNAUTHORIZED, "api_key_not_yet_valid", "The API key is not valid yet."),
-            Self::AmbiguousCredential => (S::BAD_REQUEST, "ambiguous_api_key", "Send exactly one API key."),
-            Self::TooManyFailures => (S::TOO_MANY_REQUESTS, "too_many_failed_attempts", "Too many bad API keys came from this address."),
-            Self::SessionRequired => (S::UNAUTHORIZED, "session_required", "Sign in; API keys are not accepted here."),
-            Self::OrganizationSuspended => (S::FORBIDDEN, "organization_suspended", "The organization is suspended."),
-            Self::BillingRestricted => (S::FORBIDDEN, "billing_restricted", "The organization's billing restricts this route."),
-            Self::IpNotAllowed => (S::FORBIDDEN, "ip_not_allowed", "The API key may not be used from this address."),
-            Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions", "The API key lacks a permission that this route requires."),
-            Self::PlanRequired => (S::FORBIDDEN, "plan_required", "This route requires a higher plan."),
-            Self::EntitlementRequired => (S::FORBIDDEN, "entitlement_required", "The plan does not include this."),
-            Self::ResourceNotOwned => (S::FORBIDDEN, "resource_not_owned", "The organization does not own this resource."),
-            Self::MissingParameter => (S::BAD_REQUEST, "missing_parameter", "A required parameter is missing."),
-            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limit_exceeded", "The rate limit is used up."),
-            Self::QuotaExceeded => (S::TOO_MANY_REQUESTS, "quota_exceeded", "The quota is used up."),
-            Self::TooManyInFlight => (S::TOO_MANY_REQUESTS, "too_many_concurrent_requests", "Too many requests are under way at once."),
-            Self::InsufficientCredits => (S::PAYMENT_REQUIRED, "insufficient_credits", "There are too few credits for this request."),
-            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "service_unavailable", "The service is unavailable for the moment."),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal_error", "The service failed."),
+            Self::MissingCredential => (
+                S::UNAUTHORIZED,
+                "missing_api_key",
+                "An API key is required.",
+            ),
+            Self::InvalidCredential => (
+                S::UNAUTHORIZED,
+                "invalid_api_key",
+                "The API key is not valid.",
+            ),
+            Self::RevokedKey => (
+                S::UNAUTHORIZED,
+                "revoked_api_key",
+                "The API key was revoked.",
+            ),
+            Self::ExpiredKey => (
+                S::UNAUTHORIZED,
+                "expired_api_key",
+                "The API key has expired.",
+            ),
+            Self::DisabledKey => (
+                S::UNAUTHORIZED,
+                "disabled_api_key",
+                "The API key is disabled.",
+            ),
+            Self::KeyNotYetValid => (
+                S::UNAUTHORIZED,
+                "api_key_not_yet_valid",
+                "The API key is not valid yet.",
+            ),
+            Self::AmbiguousCredential => (
+                S::BAD_REQUEST,
+                "ambiguous_api_key",
+                "Send exactly one API key.",
+            ),
+            Self::TooManyFailures => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_failed_attempts",
+                "Too many bad API keys came from this address.",
+            ),
+            Self::SessionRequired => (
+                S::UNAUTHORIZED,
+                "session_required",
+                "Sign in; API keys are not accepted here.",
+            ),
+            Self::OrganizationSuspended => (
+                S::FORBIDDEN,
+                "organization_suspended",
+                "The organization is suspended.",
+            ),
+            Self::BillingRestricted => (
+                S::FORBIDDEN,
+                "billing_restricted",
+                "The organization's billing restricts this route.",
+            ),
+            Self::IpNotAllowed => (
+                S::FORBIDDEN,
+                "ip_not_allowed",
+                "The API key may not be used from this address.",
+            ),
+            Self::InsufficientPermissions => (
+                S::FORBIDDEN,
+                "insufficient_permissions",
+                "The API key lacks a permission that this route requires.",
+            ),
+            Self::PlanRequired => (
+                S::FORBIDDEN,
+                "plan_required",
+                "This route requires a higher plan.",
+            ),
+            Self::EntitlementRequired => (
+                S::FORBIDDEN,
+                "entitlement_required",
+                "The plan does not include this.",
+            ),
+            Self::ResourceNotOwned => (
+                S::FORBIDDEN,
+                "resource_not_owned",
+                "The organization does not own this resource.",
+            ),
+            Self::MissingParameter => (
+                S::BAD_REQUEST,
+                "missing_parameter",
+                "A required parameter is missing.",
+            ),
+            Self::RateLimited => (
+                S::TOO_MANY_REQUESTS,
+                "rate_limit_exceeded",
+                "The rate limit is used up.",
+            ),
+            Self::QuotaExceeded => (
+                S::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                "The quota is used up.",
+            ),
+            Self::TooManyInFlight => (
+                S::TOO_MANY_REQUESTS,
+                "too_many_concurrent_requests",
+                "Too many requests are under way at once.",
+            ),
+            Self::InsufficientCredits => (
+                S::PAYMENT_REQUIRED,
+                "insufficient_credits",
+                "There are too few credits for this request.",
+            ),
+            Self::Unavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "service_unavailable",
+                "The service is unavailable for the moment.",
+            ),
+            Self::Internal => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "The service failed.",
+            ),
             Self::Status(status) => status_row(status),
         }
     }
@@ -177,14 +269,25 @@ fn status_row(status: u16) -> (StatusCode, &'static str, &'static str) {
         410 => ("gone", "What was here is gone."),
         413 => ("payload_too_large", "The body is too large."),
         414 => ("uri_too_long", "The URI is too long."),
-        415 => ("unsupported_media_type", "The body's media type is not supported."),
-        422 => ("unprocessable_content", "The body does not have the right form."),
+        415 => (
+            "unsupported_media_type",
+            "The body's media type is not supported.",
+        ),
+        422 => (
+            "unprocessable_content",
+            "The body does not have the right form.",
+        ),
         429 => ("too_many_requests", "There were too many requests."),
-        431 => ("request_header_fields_too_large", "The headers are too large."),
-        500 => ("internal_error", "The service failed."),
+        431 => (
+            "request_header_fields_too_large",
+            "The headers are too large.",
+        ),
         501 => ("not_implemented", "This is not implemented."),
         502 => ("bad_gateway", "Another service failed."),
-        503 => ("service_unavailable", "The service is unavailable for the moment."),
+        503 => (
+            "service_unavailable",
+            "The service is unavailable for the moment.",
+        ),
         504 => ("gateway_timeout", "The service took too long."),
         ..500 => ("bad_request", "The request was refused."),
         _ => ("internal_error", "The service failed."),
@@ -315,7 +418,9 @@ impl Denial {
             DenialKind::AmbiguousCredential => Some(format!("{bearer}, error=\"invalid_request\"")),
             DenialKind::InsufficientPermissions => {
                 let scopes = self.0.scopes.as_deref().unwrap_or_default();
-                Some(format!("{bearer}, error=\"insufficient_scope\", scope=\"{scopes}\""))
+                Some(format!(
+                    "{bearer}, error=\"insufficient_scope\", scope=\"{scopes}\""
+                ))
             }
             // A session is no HTTP authentication scheme; RFC 9110 still wants a challenge.
             DenialKind::SessionRequired => Some(format!("Cookie realm=\"{realm}\"")),

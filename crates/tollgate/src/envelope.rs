@@ -47,8 +47,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use crate::envelope::errors::{Envelope, Errors, Rendered, Report};
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
+pub use crate::envelope::errors::{Envelope, Errors, Rendered, Report};
 
 mod errors;
 mod shapes;
@@ -152,17 +152,6 @@ pub(crate) fn shape(
     Some(denial)
 }
 
-/// A response of its own for a denial.
-pub(crate) fn respond(
-    errors: &Errors,
-    request_id: Option<&HeaderValue>,
-    denial: &Denial,
-) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    write(errors, request_id, denial, &mut response);
-    response
-}
-
 fn write(
     errors: &Errors,
     request_id: Option<&HeaderValue>,
@@ -229,13 +218,18 @@ mod tests {
         shape(&Errors::json(), Some(&id), &mut response);
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        (head.status, head.headers, String::from_utf8(body.into()).unwrap())
+        (
+            head.status,
+            head.headers,
+            String::from_utf8(body.into()).unwrap(),
+        )
     }
 
     #[tokio::test]
     async fn a_bare_error_keeps_its_headers_and_its_text() {
         let mut bare = (StatusCode::METHOD_NOT_ALLOWED, [("allow", "GET")]).into_response();
-        bare.headers_mut().insert("etag", HeaderValue::from_static("\"x\""));
+        bare.headers_mut()
+            .insert("etag", HeaderValue::from_static("\"x\""));
         let (status, headers, body) = shaped(bare).await;
         assert_eq!(status, 405);
         assert_eq!(headers["allow"], "GET");
@@ -265,7 +259,8 @@ mod tests {
     #[tokio::test]
     async fn a_good_response_is_left_alone() {
         let mut ok = "fine".into_response();
-        ok.extensions_mut().insert(Denial::new(DenialKind::Internal));
+        ok.extensions_mut()
+            .insert(Denial::new(DenialKind::Internal));
         assert_eq!(shaped(ok).await.2, "fine");
     }
 }

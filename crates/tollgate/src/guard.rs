@@ -41,7 +41,6 @@ impl<S, G> Guarded<S, G> {
     }
 }
 
-#[expect(private_bounds, reason = "guards are Tollgate's own; apps write layers or handlers")]
 impl<S, G> Service<Request<Body>> for Guarded<S, G>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone,
@@ -87,7 +86,6 @@ where
 
 pin_project! {
     /// The response of a guarded service.
-    #[expect(private_bounds, reason = "guards are Tollgate's own")]
     pub struct ResponseFuture<S, G>
     where
         S: Service<Request<Body>>,
@@ -117,7 +115,6 @@ pin_project! {
     }
 }
 
-#[expect(private_bounds, reason = "guards are Tollgate's own")]
 impl<S, G> Future for ResponseFuture<S, G>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -154,7 +151,6 @@ where
     }
 }
 
-#[expect(private_bounds, reason = "guards are Tollgate's own")]
 impl<S, G> fmt::Debug for ResponseFuture<S, G>
 where
     S: Service<Request<Body>>,

@@ -20,7 +20,8 @@ pub(crate) fn header(number: u64) -> HeaderValue {
         if table.is_empty() {
             table.resize(SLOTS, None);
         }
-        let slot = usize::try_from(number % (SLOTS as u64)).unwrap_or(0);
+        // The lowest byte: as many slots as it has values.
+        let slot = usize::from(number.to_le_bytes()[0]);
         let Some(slot) = table.get_mut(slot) else {
             return HeaderValue::from(number);
         };

@@ -4,14 +4,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderValue};
+use http::Extensions;
 use parking_lot::Mutex;
+use tollgate_core::clock::Moment;
 use tollgate_core::quota::QuotaTally;
 use tollgate_core::rate::{InFlightPermit, Tally};
 
 use crate::credential::Presented;
 use crate::principal::Principal;
 use crate::routes::Route;
+use crate::session::Session;
 use crate::tab::Tab;
 
 /// The one thing that Tollgate leaves in a request's extensions.
@@ -21,10 +23,13 @@ pub(crate) struct Ticket(Arc<Mutex<Passage>>);
 /// What is known so far.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
-    pub(crate) request_id: Option<HeaderValue>,
+    /// When the request came, or when its look-up was done.
+    pub(crate) now: Option<Moment>,
     pub(crate) address: Option<IpAddr>,
-    pub(crate) presented: Presented,
+    /// `None` until somebody has looked.
+    pub(crate) presented: Option<Presented>,
     pub(crate) caller: Option<Principal>,
+    pub(crate) session: Option<Session>,
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) rates: Option<RateReport>,
     pub(crate) tab: Option<Tab>,

@@ -69,7 +69,7 @@ impl Principal {
     /// The plan that applies: the key's own, else the organization's.
     #[must_use]
     pub fn plan(&self) -> &str {
-        self.0.plan.name()
+        &self.0.plan.name
     }
 
     /// What the organization owns of a kind.
@@ -130,11 +130,14 @@ impl Principal {
     ///
     /// A [`Denial`], 403 `entitlement_required`, which names the number and the plan's.
     pub fn entitled_to(&self, number: &str, at_least: u64) -> Result<(), Denial> {
-        let allowed = self.0.plan.number(number).unwrap_or(0);
+        let allowed = self.0.plan.number_of(number).unwrap_or(0);
         if allowed >= at_least {
             return Ok(());
         }
-        Err(self.lacks(number).with_detail("limit", allowed).with_detail("asked", at_least))
+        Err(self
+            .lacks(number)
+            .with_detail("limit", allowed)
+            .with_detail("asked", at_least))
     }
 
     fn lacks(&self, entitlement: &str) -> Denial {
@@ -161,17 +164,16 @@ impl<S: Sync> FromRequestParts<S> for Principal {
         let Some(ticket) = Ticket::find(&parts.extensions) else {
             return Err(Denial::misplaced("AuthenticateLayer"));
         };
-        ticket.caller().ok_or_else(|| DenialKind::MissingCredential.into())
+        ticket
+            .caller()
+            .ok_or_else(|| DenialKind::MissingCredential.into())
     }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = Denial;
 
-    async fn from_request_parts(
-        parts: &mut request::Parts,
-        _: &S,
-    ) -> Result<Option<Self>, Denial> {
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Option<Self>, Denial> {
         match Ticket::find(&parts.extensions) {
             Some(ticket) => Ok(ticket.caller()),
             None => Err(Denial::misplaced("AuthenticateLayer")),

@@ -74,7 +74,10 @@ impl IdMaker {
         if prefix.len() > 24 || !prefix.bytes().all(well_formed_byte) {
             return Err(tollgate_core::invalid::Invalid::new(
                 "request id prefix",
-                format!("`{}` is not up to 24 of A-Z a-z 0-9 . _ -", prefix.escape_default()),
+                format!(
+                    "`{}` is not up to 24 of A-Z a-z 0-9 . _ -",
+                    prefix.escape_default()
+                ),
             ));
         }
         Ok(Self(Kind::Prefixed(prefix.into())))
@@ -144,7 +147,10 @@ fn uuid_text(id: &[u8; 16]) -> [u8; 36] {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     let mut text = [b'-'; 36];
     let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let slots = text.iter_mut().enumerate().filter(|(at, _)| !HYPHENS.contains(at));
+    let slots = text
+        .iter_mut()
+        .enumerate()
+        .filter(|(at, _)| !HYPHENS.contains(at));
     for ((_, slot), digit) in slots.zip(digits) {
         *slot = HEX.get(usize::from(digit)).copied().unwrap_or(b'0');
     }
@@ -306,7 +312,9 @@ mod tests {
 
     #[test]
     fn a_prefix_may_be_chosen() {
-        let id = IdMaker::prefixed("req_").unwrap().make(Timestamp::default());
+        let id = IdMaker::prefixed("req_")
+            .unwrap()
+            .make(Timestamp::default());
         assert!(id.to_str().unwrap().starts_with("req_"));
         assert!(IdMaker::prefixed("r\n").is_err());
     }

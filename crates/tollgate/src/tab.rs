@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tollgate_core::clock::Clock;
-use tollgate_core::credits::{
-    Allowance, HoldAnswer, HoldRequest, Ledger, Price, Settlement,
-};
+use tollgate_core::credits::{Allowance, HoldAnswer, HoldRequest, Ledger, Price, Settlement};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
@@ -88,7 +86,7 @@ impl Tab {
         fastrand::fill(&mut random);
         let id = HoldId::from_parts(now, &random);
         let (least, most) = price.held_first();
-        let credits = key.plan.monthly_credits();
+        let credits = key.plan.monthly_credits;
         let request = HoldRequest {
             id,
             organization: key.organization().id.clone(),

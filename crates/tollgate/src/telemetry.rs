@@ -20,18 +20,18 @@ use metrics::{Counter, Histogram, counter, histogram};
 /// Made with the gate, so a recorder has to be installed before.
 #[derive(Clone)]
 pub(crate) struct Telemetry {
-    pub(crate) lookup_hit: Counter,
-    pub(crate) lookup_miss: Counter,
-    pub(crate) lookup_unknown: Counter,
+    pub(crate) hit: Counter,
+    pub(crate) miss: Counter,
+    pub(crate) unknown: Counter,
 }
 
 impl Telemetry {
     pub(crate) fn new() -> Self {
         let lookup = |result: &'static str| counter!("tollgate_lookups_total", "result" => result);
         Self {
-            lookup_hit: lookup("hit"),
-            lookup_miss: lookup("miss"),
-            lookup_unknown: lookup("unknown"),
+            hit: lookup("hit"),
+            miss: lookup("miss"),
+            unknown: lookup("unknown"),
         }
     }
 
@@ -64,15 +64,19 @@ impl Decisions {
 
     pub(crate) fn count(&self, outcome: &'static str) {
         if outcome == "2xx" {
-            let counter = self.success.get_or_init(|| self.counter("tollgate_decisions_total", outcome));
+            let counter = self
+                .success
+                .get_or_init(|| self.counter("tollgate_decisions_total", outcome));
             counter.increment(1);
         } else {
-            self.counter("tollgate_decisions_total", outcome).increment(1);
+            self.counter("tollgate_decisions_total", outcome)
+                .increment(1);
         }
     }
 
     pub(crate) fn count_observed(&self, outcome: &'static str) {
-        self.counter("tollgate_would_refuse_total", outcome).increment(1);
+        self.counter("tollgate_would_refuse_total", outcome)
+            .increment(1);
     }
 
     fn counter(&self, name: &'static str, outcome: &'static str) -> Counter {

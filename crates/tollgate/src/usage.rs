@@ -59,9 +59,13 @@ impl UsageCounter {
         let hour = used.at.wall.as_micros().div_euclid(HOUR);
         let first = counts.last.is_none();
         counts.last = Some((used.at.wall, used.address));
-        counts.with_old_secret = counts.with_old_secret.saturating_add(used.old_secret.into());
+        counts.with_old_secret = counts
+            .with_old_secret
+            .saturating_add(used.old_secret.into());
         let same = |uses: &&mut Uses| {
-            Arc::ptr_eq(&uses.route, used.route) && uses.outcome == used.outcome && uses.hour == hour
+            Arc::ptr_eq(&uses.route, used.route)
+                && uses.outcome == used.outcome
+                && uses.hour == hour
         };
         if let Some(uses) = counts.by_route.iter_mut().find(same) {
             uses.requests = uses.requests.saturating_add(1);
@@ -109,7 +113,10 @@ impl UsageLog {
     /// Takes all that is not written yet.
     pub(crate) fn drain(&self) -> Vec<KeyUsage> {
         let counters = std::mem::take(&mut *self.0.lock());
-        counters.iter().filter_map(|counter| counter.drain()).collect()
+        counters
+            .iter()
+            .filter_map(|counter| counter.drain())
+            .collect()
     }
 }
 
@@ -137,7 +144,16 @@ mod tests {
                 steady: Steady::default(),
             };
             let address = Some(IpAddr::from([1, 2, 3, 4]));
-            log.record(&counter, &Use { route, outcome, address, old_secret, at });
+            log.record(
+                &counter,
+                &Use {
+                    route,
+                    outcome,
+                    address,
+                    old_secret,
+                    at,
+                },
+            );
         }
         let batch = log.drain();
         assert_eq!(batch.len(), 1);
@@ -146,7 +162,14 @@ mod tests {
         let counts: Vec<_> = batch[0]
             .counts
             .iter()
-            .map(|count| (&*count.route, &*count.outcome, count.hour.as_micros(), count.requests))
+            .map(|count| {
+                (
+                    &*count.route,
+                    &*count.outcome,
+                    count.hour.as_micros(),
+                    count.requests,
+                )
+            })
             .collect();
         assert_eq!(
             counts,

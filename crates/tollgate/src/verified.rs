@@ -55,16 +55,20 @@ impl VerifiedKey {
         let granted = match &key.permissions {
             Permissions::Preset(name) => catalog
                 .preset(name)
-                .map(|preset| catalog.closure(preset.scopes()))
+                .map(|preset| catalog.closure(&preset.scopes))
                 .unwrap_or_default(),
-            Permissions::Scopes(scopes) => catalog.closure(scopes.iter().map(String::as_str)),
+            Permissions::Scopes(scopes) => catalog.closure(scopes),
         };
         let end = [key.expires_at, record.secret_valid_until];
-        let ends = end.into_iter().flatten().min().map(|end| now.steady.after(end.since(now.wall)));
+        let ends = end
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|end| now.steady.after(end.since(now.wall)));
         let mut verified = Self {
             granted,
             plan: Arc::clone(plan),
-            free: catalog.is_free_environment(&key.environment),
+            free: is_free(catalog, &key.environment),
             subject: Subject::organization(organization.id.clone()),
             usage: Arc::new(UsageCounter::new(key.id)),
             ends,
@@ -99,17 +103,22 @@ impl VerifiedKey {
     /// The limits of a class of routes: the plan's for that class if it has any, else the key's
     /// own, else the organization's own, else the plan's.
     pub(crate) fn limits(&self, class: Option<&str>) -> &Limits {
-        let of_class = class.and_then(|class| self.plan.class_limits(class));
+        let of_class = class.and_then(|class| self.plan.classes.get(class));
         of_class
             .or(self.key().limits.as_ref())
             .or(self.organization().limits.as_ref())
-            .unwrap_or_else(|| self.plan.limits())
+            .unwrap_or(&self.plan.limits)
     }
 
     /// Whether this secret was replaced, and is in its grace.
     pub(crate) fn is_old_secret(&self) -> bool {
         self.record.secret_valid_until.is_some()
     }
+}
+
+fn is_free(catalog: &Catalog, environment: &str) -> bool {
+    let mut declared = catalog.keys().format.environments.iter();
+    declared.any(|declared| declared.name == environment && declared.free)
 }
 
 /// How old a copy is.

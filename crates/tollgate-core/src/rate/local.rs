@@ -130,16 +130,25 @@ impl Shard {
         }
         self.subjects
             .retain(|_, windows| !windows.iter().all(|window| window.is_free(now)));
-        if self.subjects.len() >= capacity
-            && let Some(first) = self
-                .subjects
-                .iter()
-                .min_by_key(|(_, windows)| windows.iter().map(Window::free_at).max())
-                .map(|(subject, _)| subject.clone())
-        {
-            self.subjects.remove(&first);
+        if self.subjects.len() >= capacity {
+            self.forget_some(capacity);
         }
         self.sweep_at = self.subjects.len().saturating_mul(2).max(SMALLEST_SWEEP);
+    }
+
+    /// Forgets the sixteenth that would be free first: at once, so that a flood of new subjects
+    /// does not pay for a search each.
+    fn forget_some(&mut self, capacity: usize) {
+        let free_at = |windows: &Windows| windows.iter().map(Window::free_at).max();
+        let mut by_time: Vec<_> = self.subjects.values().map(free_at).collect();
+        let some = capacity.div_ceil(16).min(by_time.len().saturating_sub(1));
+        let (_, &mut last, _) = by_time.select_nth_unstable(some);
+        let mut left = some.max(1);
+        self.subjects.retain(|_, windows| {
+            let forget = left > 0 && free_at(windows) <= last;
+            left = left.saturating_sub(forget.into());
+            !forget
+        });
     }
 }
 

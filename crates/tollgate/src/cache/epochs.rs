@@ -80,7 +80,11 @@ impl Epochs {
                 .get(stripe.0)
                 .map_or(u64::MAX, |mark| mark.load(Ordering::SeqCst))
         };
-        let oldest = self.floor.load(Ordering::SeqCst).max(mark(key)).max(mark(organization));
+        let oldest = self
+            .floor
+            .load(Ordering::SeqCst)
+            .max(mark(key))
+            .max(mark(organization));
         read_at.0 >= oldest
     }
 
@@ -90,7 +94,9 @@ impl Epochs {
     }
 
     fn next(&self) -> u64 {
-        self.current.fetch_add(1, Ordering::SeqCst).saturating_add(1)
+        self.current
+            .fetch_add(1, Ordering::SeqCst)
+            .saturating_add(1)
     }
 }
 

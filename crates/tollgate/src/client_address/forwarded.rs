@@ -15,16 +15,12 @@ pub(super) fn elements_from_right(line: &[u8]) -> impl Iterator<Item = &[u8]> {
             quoted ^= *byte == b'"';
             *byte == b',' && !quoted
         });
-        match comma.and_then(|at| line.split_at_checked(at)) {
-            Some((left, element)) => {
-                rest = Some(left);
-                Some(element.strip_prefix(b",").unwrap_or(element).trim_ascii())
-            }
-            None => {
-                rest = None;
-                Some(line.trim_ascii())
-            }
-        }
+        let Some((left, element)) = comma.and_then(|at| line.split_at_checked(at)) else {
+            rest = None;
+            return Some(line.trim_ascii());
+        };
+        rest = Some(left);
+        Some(element.strip_prefix(b",").unwrap_or(element).trim_ascii())
     })
 }
 

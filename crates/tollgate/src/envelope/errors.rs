@@ -225,7 +225,10 @@ mod tests {
             .status(DenialKind::InvalidCredential, StatusCode::OK);
         let (status, text) = body(&errors, &DenialKind::MissingCredential.into());
         assert_eq!(status, 403);
-        assert!(text.contains(r#""code":"INVALID_API_KEY","message":"No key.""#), "{text}");
+        assert!(
+            text.contains(r#""code":"INVALID_API_KEY","message":"No key.""#),
+            "{text}"
+        );
         assert_eq!(errors.status_of(DenialKind::InvalidCredential), 401);
     }
 

@@ -1,0 +1,146 @@
+//! What a gate does between requests: reads the change feed, ends overdue holds, writes usage.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tollgate_core::change::ChangeListener;
+use tollgate_core::deadline::within;
+use tollgate_core::error::StoreError;
+use tollgate_core::reply::BoxFuture;
+
+use crate::gate::{Gate, WeakGate};
+
+/// How often other processes' changes are looked for.
+const FEED_EVERY: Duration = Duration::from_millis(250);
+/// How often usage is written: the most that a crash loses.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// How often overdue holds are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How many changes, or holds, are taken at once.
+const BATCH: u32 = 1000;
+/// The longest that a store is waited for here.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Tasks that outlive their request, such as a settle after the reply.
+#[derive(Clone)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    runtime: Handle,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    pub(crate) fn new(runtime: Handle) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            runtime,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn_on(task, &self.runtime);
+    }
+
+    /// Ends the periodic work and waits for the rest.
+    pub(crate) async fn finish(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("under_way", &self.tracker.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the periodic work; it ends with the gate.
+pub(crate) fn start(gate: &Gate) {
+    every(gate, FEED_EVERY, |gate| {
+        Box::pin(async move { report("read the change feed", read_feed(&gate).await) })
+    });
+    every(gate, USAGE_EVERY, |gate| {
+        Box::pin(async move { report("write usage", write_usage(&gate).await) })
+    });
+    every(gate, SWEEP_EVERY, |gate| {
+        Box::pin(async move { report("end overdue holds", sweep(&gate).await) })
+    });
+}
+
+fn every(gate: &Gate, period: Duration, work: fn(Gate) -> BoxFuture<()>) {
+    let tasks = gate.till().tasks.clone();
+    let (clock, stop) = (gate.clock_handle(), tasks.stop.clone());
+    let weak: WeakGate = gate.downgrade();
+    tasks.spawn(async move {
+        while stop
+            .run_until_cancelled(clock.sleep(period))
+            .await
+            .is_some()
+        {
+            let Some(gate) = weak.upgrade() else { return };
+            work(gate).await;
+        }
+    });
+}
+
+fn report(what: &'static str, result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "could not {what}; will try again");
+    }
+}
+
+/// Drops the copies of what other processes changed.
+async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
+    let seen = gate.feed_seen();
+    loop {
+        let after = seen.load(Ordering::Acquire);
+        let asked = gate.feed().since(after, BATCH);
+        let changes = within(gate.clock(), DEADLINE, "the change feed", asked).await?;
+        let Some(newest) = changes.last().map(|change| change.seq) else {
+            return Ok(());
+        };
+        for change in &changes {
+            gate.keys().changed(
+                change.kind,
+                change.key.as_ref(),
+                change.organization.as_ref(),
+            );
+        }
+        seen.fetch_max(newest, Ordering::AcqRel);
+    }
+}
+
+/// Writes what was counted; what cannot be written is lost, and said to be.
+pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
+    let batch = gate.usage().drain();
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let asked = gate.usage_store().record_usage(batch);
+    within(gate.clock(), DEADLINE, "the usage store", asked).await
+}
+
+/// Ends holds that a crash left open.
+async fn sweep(gate: &Gate) -> Result<(), StoreError> {
+    loop {
+        let asked = gate.till().ledger.expire(gate.clock().now().wall, BATCH);
+        let ended = within(gate.clock(), DEADLINE, "the ledger", asked).await?;
+        if ended > 0 {
+            tracing::warn!(
+                holds = ended,
+                "ended holds past their deadline; nothing charged"
+            );
+        }
+        if ended < u64::from(BATCH) {
+            return Ok(());
+        }
+    }
+}

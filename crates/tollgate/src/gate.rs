@@ -1,0 +1,328 @@
+//! The gate: everything that the layers share.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
+
+use http::{HeaderValue, request};
+use tollgate_core::catalog::Catalog;
+use tollgate_core::change::{Actor, ChangeFeed};
+use tollgate_core::clock::{Clock, Moment};
+use tollgate_core::keyring::Keyring;
+use tollgate_core::plan::Limits;
+use tollgate_core::rate::{Limiter, Subject, Take};
+use tollgate_core::reply::Reply;
+use tollgate_core::store::{CatalogStore, Declaration};
+use tollgate_core::usage::UsageStore;
+
+use crate::authenticate::Failures;
+use crate::background;
+use crate::cache::KeyCache;
+use crate::client_address::TrustedProxies;
+use crate::credential::{Credentials, Presented, Reader};
+use crate::denial::{Denial, DenialKind};
+use crate::envelope::Errors;
+use crate::passage::{RateReport, Ticket};
+use crate::rate_limit::{RateHeaders, Rates};
+use crate::request_id::IdMaker;
+use crate::routes::{PermissionMap, Routes};
+use crate::session::Sessions;
+use crate::tab::Till;
+use crate::telemetry::Decisions;
+use crate::usage::UsageLog;
+
+pub use builder::GateBuilder;
+pub use error::StartError;
+
+mod builder;
+mod error;
+
+/// What guards an app: its catalog, its stores, and how it wants its answers to look.
+///
+/// Made once by [`Gate::builder`]; clones share everything.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+/// A gate that does not keep itself alive.
+pub(crate) struct WeakGate(Weak<Inner>);
+
+struct Inner {
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    keyring: Keyring,
+    reader: Reader,
+    credentials: Credentials,
+    vary: Option<HeaderValue>,
+    proxies: TrustedProxies,
+    id_maker: IdMaker,
+    errors: Errors,
+    tells_key_state: bool,
+    missing_key_message: String,
+    cache: KeyCache,
+    failures: Failures,
+    rates: Rates,
+    rate_headers: RateHeaders,
+    stranger_limits: Option<Limits>,
+    till: Till,
+    usage: UsageLog,
+    usage_store: Arc<dyn UsageStore>,
+    feed: Arc<dyn ChangeFeed>,
+    feed_seen: Arc<AtomicU64>,
+    declarations: Arc<dyn CatalogStore>,
+    sessions: Option<Arc<dyn Sessions>>,
+    unmatched: Decisions,
+}
+
+impl Gate {
+    /// Starts to put a gate together.
+    ///
+    /// ```
+    /// use tollgate::core::memory::MemoryStore;
+    /// use tollgate::{Catalog, Gate, Plan};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let catalog = Catalog::builder().plan(Plan::new("free")).build()?;
+    /// let gate = Gate::builder(catalog).store(MemoryStore::default()).build().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(catalog: Catalog) -> GateBuilder {
+        GateBuilder::new(catalog)
+    }
+
+    /// Starts to declare routes.
+    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Routes<S> {
+        Routes::new(self.clone())
+    }
+
+    /// The one place where keys change. What it changes, this gate's next request sees.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// Gives an organization credits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`](tollgate_core::error::StoreError) if the ledger fails.
+    pub async fn grant_credits(
+        &self,
+        organization: &tollgate_core::id::OrgId,
+        credits: u64,
+        actor: &Actor,
+    ) -> Result<tollgate_core::credits::Balance, tollgate_core::error::StoreError> {
+        let change = tollgate_core::change::Change {
+            actor: actor.clone(),
+            at: self.clock().now().wall,
+            reason: None,
+        };
+        let till = self.till();
+        let granted = till.ledger.grant(organization, credits, change);
+        tollgate_core::deadline::within(&*till.clock, till.deadline, "the ledger", granted).await
+    }
+
+    /// Reads an organization's wallet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`](tollgate_core::error::StoreError) if the ledger fails.
+    pub async fn balance(
+        &self,
+        organization: &tollgate_core::id::OrgId,
+    ) -> Result<tollgate_core::credits::Balance, tollgate_core::error::StoreError> {
+        let till = self.till();
+        let read = till.ledger.balance(organization);
+        tollgate_core::deadline::within(&*till.clock, till.deadline, "the ledger", read).await
+    }
+
+    /// Ends what goes on behind the requests: waits for charges that are under way, writes
+    /// usage, gives unspent quota back. Call it after the server has drained.
+    pub async fn shutdown(&self) {
+        self.till().tasks.finish().await;
+        if let Err(error) = background::write_usage(self).await {
+            tracing::error!(%error, "could not write the last usage; it is lost");
+        }
+        if let Err(error) = self.rates().quotas.release().await {
+            tracing::error!(%error, "could not give unspent quota back; it is forfeited");
+        }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakGate {
+        WeakGate(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn clock_handle(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.0.clock)
+    }
+
+    pub(crate) fn keys(&self) -> &KeyCache {
+        &self.0.cache
+    }
+
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    pub(crate) fn rate_headers(&self) -> RateHeaders {
+        self.0.rate_headers
+    }
+
+    pub(crate) fn till(&self) -> &Till {
+        &self.0.till
+    }
+
+    pub(crate) fn usage(&self) -> &UsageLog {
+        &self.0.usage
+    }
+
+    pub(crate) fn usage_store(&self) -> &dyn UsageStore {
+        &*self.0.usage_store
+    }
+
+    pub(crate) fn feed(&self) -> &dyn ChangeFeed {
+        &*self.0.feed
+    }
+
+    pub(crate) fn feed_seen(&self) -> &AtomicU64 {
+        &self.0.feed_seen
+    }
+
+    pub(crate) fn errors(&self) -> &Errors {
+        &self.0.errors
+    }
+
+    pub(crate) fn proxies(&self) -> &TrustedProxies {
+        &self.0.proxies
+    }
+
+    pub(crate) fn id_maker(&self) -> &IdMaker {
+        &self.0.id_maker
+    }
+
+    pub(crate) fn vary(&self) -> Option<&HeaderValue> {
+        self.0.vary.as_ref()
+    }
+
+    pub(crate) fn sessions(&self) -> Option<&dyn Sessions> {
+        self.0.sessions.as_deref()
+    }
+
+    pub(crate) fn tells_key_state(&self) -> bool {
+        self.0.tells_key_state
+    }
+
+    pub(crate) fn missing_key_message(&self) -> &str {
+        &self.0.missing_key_message
+    }
+
+    pub(crate) fn unmatched(&self) -> &Decisions {
+        &self.0.unmatched
+    }
+
+    pub(crate) fn stranger_limits(&self) -> Option<&Limits> {
+        self.0.stranger_limits.as_ref()
+    }
+
+    /// Takes the credential out of a request.
+    pub(crate) fn take_credential(&self, head: &mut request::Parts) -> Presented {
+        let Inner {
+            credentials,
+            reader,
+            ..
+        } = &*self.0;
+        credentials.take(&mut head.headers, &mut head.uri, reader)
+    }
+
+    /// Counts a request of nobody in particular by its address, where the app limits those.
+    pub(crate) fn judge_stranger(&self, ticket: &Ticket, now: Moment) -> Result<(), Denial> {
+        let (Some(limits), Some(address)) = (self.stranger_limits(), ticket.address()) else {
+            return Ok(());
+        };
+        let subject = Subject::address(address);
+        let take = Take {
+            subject: &subject,
+            limits: limits.rates(),
+            cost: 1,
+            now,
+        };
+        // The limiter of strangers is always in memory: what nobody pays for costs no I/O.
+        let Reply::Now(Ok(rates)) = self.0.failures.limiter().take(&take) else {
+            return Ok(());
+        };
+        let (admitted, wait) = (rates.admitted, rates.retry_after());
+        let quotas = tollgate_core::quota::QuotaTally::default();
+        ticket.with(|passage| passage.rates = Some(RateReport { rates, quotas }));
+        if admitted {
+            return Ok(());
+        }
+        Err(Denial::new(DenialKind::RateLimited).with_retry_after(wait))
+    }
+
+    /// What an address has left, for a response that consumed nothing.
+    pub(crate) fn stranger_report(&self, address: IpAddr, now: Moment) -> Option<RateReport> {
+        let take = Take {
+            subject: &Subject::address(address),
+            limits: self.stranger_limits()?.rates(),
+            cost: 0,
+            now,
+        };
+        match self.0.failures.limiter().peek(&take) {
+            Reply::Now(Ok(rates)) => Some(RateReport {
+                rates,
+                ..RateReport::default()
+            }),
+            _ => None,
+        }
+    }
+
+    /// The denial of a request whose credential was refused: its own, or that its address sends
+    /// too many.
+    pub(crate) fn judge_refused(&self, ticket: &Ticket, denial: Denial, now: Moment) -> Denial {
+        self.judge_stranger(ticket, now).err().unwrap_or(denial)
+    }
+
+    /// Records what the app declares, for the command line and the management API.
+    pub(crate) fn declare(&self, permissions: &PermissionMap) {
+        let declaration = Declaration {
+            catalog: self.catalog().to_json(),
+            permissions: permissions.to_json(),
+        };
+        let recorded = self.0.declarations.record_declaration(declaration);
+        self.till().tasks.spawn(async move {
+            if let Err(error) = recorded.await {
+                tracing::error!(%error, "could not record the catalog and the permission map");
+            }
+        });
+    }
+}
+
+impl WeakGate {
+    pub(crate) fn upgrade(&self) -> Option<Gate> {
+        self.0.upgrade().map(Gate)
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("catalog", &self.0.catalog)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,305 @@
+//! Puts a gate together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tollgate_core::catalog::Catalog;
+use tollgate_core::change::ChangeFeed;
+use tollgate_core::clock::{Clock, SystemClock};
+use tollgate_core::credits::Ledger;
+use tollgate_core::deadline::within;
+use tollgate_core::key_format::KeyFormat;
+use tollgate_core::keyring::Keyring;
+use tollgate_core::plan::Limits;
+use tollgate_core::quota::{QuotaBlocks, QuotaStore};
+use tollgate_core::rate::{InFlight, Limiter, LocalLimiter, RateLimit};
+use tollgate_core::secret::Digester;
+use tollgate_core::store::{CatalogStore, KeyStore, Store};
+use tollgate_core::usage::UsageStore;
+
+use crate::authenticate::Failures;
+use crate::background::{self, Tasks};
+use crate::cache::{CacheSettings, KeyCache};
+use crate::client_address::TrustedProxies;
+use crate::credential::{Credentials, Reader};
+use crate::envelope::Errors;
+use crate::gate::{Gate, Inner, StartError};
+use crate::rate_limit::{RateHeaders, Rates};
+use crate::request_id::IdMaker;
+use crate::session::Sessions;
+use crate::tab::Till;
+use crate::telemetry::{Decisions, Telemetry};
+use crate::usage::UsageLog;
+
+/// Puts a [`Gate`] together. Only a store has to be named; everything else has a safe default.
+#[must_use = "a builder does nothing until `build`"]
+pub struct GateBuilder {
+    catalog: Catalog,
+    stores: Option<Stores>,
+    limiter: Option<Arc<dyn Limiter>>,
+    clock: Arc<dyn Clock>,
+    digester: Digester,
+    credentials: Credentials,
+    proxies: TrustedProxies,
+    id_maker: IdMaker,
+    errors: Errors,
+    cache: CacheSettings,
+    rate_headers: RateHeaders,
+    stranger_limits: Option<Limits>,
+    failures_per_minute: u32,
+    tells_key_state: bool,
+    charge_deadline: Duration,
+    hold_for: Duration,
+    sessions: Option<Arc<dyn Sessions>>,
+}
+
+struct Stores {
+    keys: Arc<dyn KeyStore>,
+    ledger: Arc<dyn Ledger>,
+    quotas: Arc<dyn QuotaStore>,
+    usage: Arc<dyn UsageStore>,
+    feed: Arc<dyn ChangeFeed>,
+    declarations: Arc<dyn CatalogStore>,
+}
+
+impl GateBuilder {
+    pub(super) fn new(catalog: Catalog) -> Self {
+        Self {
+            catalog,
+            stores: None,
+            limiter: None,
+            clock: Arc::new(SystemClock::default()),
+            digester: Digester::sha256(),
+            credentials: Credentials::default(),
+            proxies: TrustedProxies::none(),
+            id_maker: IdMaker::uuid(),
+            errors: Errors::json(),
+            cache: CacheSettings::new(),
+            rate_headers: RateHeaders::new(),
+            stranger_limits: None,
+            failures_per_minute: 300,
+            tells_key_state: false,
+            charge_deadline: Duration::from_secs(1),
+            hold_for: Duration::from_secs(60),
+            sessions: None,
+        }
+    }
+
+    /// Keeps everything in this store.
+    pub fn store(self, store: impl Store) -> Self {
+        self.shared_store(Arc::new(store))
+    }
+
+    /// Keeps everything in this store, which the app uses too.
+    pub fn shared_store<T: Store>(mut self, store: Arc<T>) -> Self {
+        self.stores = Some(Stores {
+            keys: Arc::clone(&store) as _,
+            ledger: Arc::clone(&store) as _,
+            quotas: Arc::clone(&store) as _,
+            usage: Arc::clone(&store) as _,
+            feed: Arc::clone(&store) as _,
+            declarations: store as _,
+        });
+        self
+    }
+
+    /// Counts rates with this limiter, in place of this process's memory.
+    pub fn limiter(mut self, limiter: impl Limiter) -> Self {
+        self.limiter = Some(Arc::new(limiter));
+        self
+    }
+
+    /// Charges this ledger, in place of the store. Name the store first.
+    pub fn ledger(mut self, ledger: impl Ledger) -> Self {
+        if let Some(stores) = &mut self.stores {
+            stores.ledger = Arc::new(ledger);
+        }
+        self
+    }
+
+    /// Asks this clock for the time.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes digests with a pepper. All processes on one store need the same.
+    pub fn pepper(mut self, pepper: &[u8]) -> Self {
+        self.digester = Digester::with_pepper(pepper);
+        self
+    }
+
+    /// Says where keys are looked for.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Believes these proxies about the client's address and the request's id.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Makes other request ids.
+    pub fn request_ids(mut self, maker: IdMaker) -> Self {
+        self.id_maker = maker;
+        self
+    }
+
+    /// Says how errors look.
+    pub fn errors(mut self, errors: Errors) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Says how much is cached, and for how long.
+    pub const fn cache(mut self, settings: CacheSettings) -> Self {
+        self.cache = settings;
+        self
+    }
+
+    /// Says which headers tell callers what they have left.
+    pub const fn rate_headers(mut self, headers: RateHeaders) -> Self {
+        self.rate_headers = headers;
+        self
+    }
+
+    /// Limits requests of nobody in particular by address: public and anonymous ones, and those
+    /// whose credential is refused. IPv6 counts by /64.
+    pub fn address_rate(mut self, rate: RateLimit) -> Self {
+        self.stranger_limits = Some(Limits::new().with_rate(rate));
+        self
+    }
+
+    /// How many bad credentials an address may send in a minute before its uncached look-ups
+    /// are slowed to one a second; 300 unless said otherwise.
+    pub const fn failures_per_minute(mut self, failures: u32) -> Self {
+        self.failures_per_minute = failures;
+        self
+    }
+
+    /// Tells callers whether their key is revoked, expired or disabled, in place of the same
+    /// answer as for an unknown one.
+    pub const fn tell_key_state(mut self) -> Self {
+        self.tells_key_state = true;
+        self
+    }
+
+    /// Gives up on the ledger after this long; one second unless said otherwise.
+    pub const fn charge_deadline(mut self, deadline: Duration) -> Self {
+        self.charge_deadline = deadline;
+        self
+    }
+
+    /// How long credits stay held if the process dies; a minute unless said otherwise.
+    pub const fn hold_for(mut self, time: Duration) -> Self {
+        self.hold_for = time;
+        self
+    }
+
+    /// Asks the app for sessions, on routes that demand one.
+    pub fn sessions(mut self, sessions: impl Sessions) -> Self {
+        self.sessions = Some(Arc::new(sessions));
+        self
+    }
+
+    /// Builds the gate and starts its work behind the requests. Needs tokio.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if no store was named, there is no tokio runtime, or the store fails.
+    pub async fn build(self) -> Result<Gate, StartError> {
+        let Some(stores) = self.stores else {
+            let problem = "the gate has no store; name one with `.store(…)`";
+            return Err(StartError::new(vec![problem.to_owned()]));
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            let problem = "a gate needs a tokio runtime; build it inside one";
+            return Err(StartError::new(vec![problem.to_owned()]));
+        };
+        let failures = Failures::new(self.failures_per_minute)
+            .map_err(|error| StartError::new(vec![format!("failures per minute: {error}")]))?;
+        let clock = self.clock;
+        let telemetry = Telemetry::new();
+        let cache = KeyCache::new(
+            Arc::clone(&stores.keys),
+            self.catalog.clone(),
+            Arc::clone(&clock),
+            self.cache,
+            telemetry.clone(),
+        );
+        let format = KeyFormat::new(&self.catalog.keys().format);
+        let newest = stores.feed.newest();
+        let newest = within(&*clock, Duration::from_secs(5), "the change feed", newest).await?;
+        let keyring = Keyring::new(
+            Arc::clone(&stores.keys),
+            self.catalog.clone(),
+            self.digester.clone(),
+            Arc::clone(&clock),
+        )
+        .with_listener(Arc::new(cache.clone()));
+        let gate = Gate(Arc::new(Inner {
+            keyring,
+            missing_key_message: missing_key_message(&self.credentials, &format),
+            reader: Reader {
+                format,
+                digester: self.digester,
+            },
+            vary: self.credentials.vary(),
+            credentials: self.credentials,
+            proxies: self.proxies,
+            id_maker: self.id_maker,
+            errors: self.errors,
+            tells_key_state: self.tells_key_state,
+            cache,
+            failures,
+            rates: Rates {
+                limiter: self
+                    .limiter
+                    .unwrap_or_else(|| Arc::new(LocalLimiter::new())),
+                quotas: QuotaBlocks::new(stores.quotas),
+                in_flight: InFlight::new(),
+                clock: Arc::clone(&clock),
+                deadline: self.charge_deadline,
+            },
+            rate_headers: self.rate_headers,
+            stranger_limits: self.stranger_limits,
+            till: Till {
+                ledger: stores.ledger,
+                clock: Arc::clone(&clock),
+                tasks: Tasks::new(runtime),
+                telemetry,
+                deadline: self.charge_deadline,
+                hold_for: self.hold_for,
+            },
+            usage: UsageLog::default(),
+            usage_store: stores.usage,
+            feed: stores.feed,
+            feed_seen: Arc::new(AtomicU64::new(newest)),
+            declarations: stores.declarations,
+            sessions: self.sessions,
+            unmatched: Decisions::new("(none)".into()),
+            catalog: self.catalog,
+            clock,
+        }));
+        background::start(&gate);
+        Ok(gate)
+    }
+}
+
+fn missing_key_message(credentials: &Credentials, format: &KeyFormat) -> String {
+    let (place, scheme) = credentials.advice();
+    format!("API key is required. Include it in the {place} as \"{scheme}{format}\"")
+}
+
+impl fmt::Debug for GateBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateBuilder")
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
+    }
+}

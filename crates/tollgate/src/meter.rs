@@ -1,0 +1,125 @@
+//! Holds what a request costs before the work, and charges it by how it ended.
+//!
+//! | | |
+//! | --- | --- |
+//! | reads | the [`Principal`](crate::Principal) |
+//! | denies | `insufficient_credits` (402); a ledger that is down (503) |
+//! | writes | a [`Bill`](crate::Bill), for the handler |
+//!
+//! A response of 2xx or 304 charges what was held, or what the handler said. Any other, a panic
+//! and a timeout give it back, and so does a client that hangs up before the handler recorded a
+//! price. Each hold ends once; one that a crash leaves open is ended by the sweeper at its
+//! deadline, without a charge.
+//!
+//! # Order
+//!
+//! Innermost, so that whatever is refused further out costs nothing.
+//!
+//! # Example
+//!
+//! ```
+//! use tollgate::access::authenticated;
+//! use tollgate::authenticate::AuthenticateLayer;
+//! use tollgate::meter::CreditMeterLayer;
+//! use tower::ServiceBuilder;
+//!
+//! # fn stack(gate: &tollgate::Gate) -> Result<(), tollgate::StartError> {
+//! let stack = ServiceBuilder::new()
+//!     .layer(AuthenticateLayer::new(gate))
+//!     .layer(CreditMeterLayer::new(gate, authenticated().credits(3))?);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Response, request};
+use tollgate_core::credits::Price;
+use tollgate_core::deadline::within;
+use tollgate_core::reply::Reply;
+use tower_layer::Layer;
+
+use crate::access::Access;
+use crate::denial::Denial;
+use crate::gate::{Gate, StartError};
+use crate::guard::{Guard, Guarded};
+use crate::passage::Ticket;
+use crate::routes::Route;
+use crate::tab::{Ending, Tab};
+use crate::verified::{VerifiedKey, age};
+
+/// Charges credits. See the [module docs](self) for its place in the stack.
+#[derive(Clone, Debug)]
+#[must_use = "layers do nothing until they wrap a service"]
+pub struct CreditMeterLayer(CreditMeter);
+
+impl CreditMeterLayer {
+    /// Charges the price of an access to the ledger of this gate. What else it says is not
+    /// looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the price makes no sense.
+    pub fn new(gate: &Gate, access: Access) -> Result<Self, StartError> {
+        Ok(Self(CreditMeter(Route::alone(gate, access)?)))
+    }
+}
+
+impl<S> Layer<S> for CreditMeterLayer {
+    type Service = Guarded<S, CreditMeter>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded::new(inner, self.0.clone())
+    }
+}
+
+/// The judgement of [`CreditMeterLayer`].
+#[derive(Clone, Debug)]
+pub struct CreditMeter(Arc<Route>);
+
+impl Guard for CreditMeter {
+    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
+        match ticket.caller() {
+            Some(caller) => judge(&self.0, ticket, caller.verified()),
+            None => Reply::failed(Denial::misplaced("AuthenticateLayer")),
+        }
+    }
+
+    fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
+        if let Some(tab) = ticket.with(|passage| passage.tab.take()) {
+            let tasks = &self.0.gate.till().tasks;
+            tab.close(Ending::Answered(response.status()))
+                .finish_in(tasks);
+        }
+    }
+}
+
+/// Opens the request's tab, and waits until its hold is durable.
+pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> Reply<(), Denial> {
+    let access = &route.access;
+    if key.free || matches!(access.price, Price::Free) || access.price.is_free() {
+        return Reply::ready(());
+    }
+    let till = route.gate.till();
+    let (tab, request) = Tab::prepare(till, key, access.price, access.charge, route.name());
+    let (started, least) = (till.clock.now(), request.least);
+    // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
+    ticket.with(|passage| passage.tab = Some(tab));
+    let held = within(
+        &*till.clock,
+        till.deadline,
+        "the ledger",
+        till.ledger.hold(request),
+    );
+    let (clock, telemetry) = (Arc::clone(&till.clock), till.telemetry.clone());
+    let ticket = ticket.clone();
+    held.map_result(move |held| {
+        telemetry.store_took("hold", age(started.steady, clock.now()));
+        let answer = held.map_err(|error| Denial::unavailable(&error))?;
+        ticket.with(|passage| match passage.tab.as_mut() {
+            Some(tab) => tab.note(answer, least),
+            None => Ok(()),
+        })
+    })
+}

@@ -1,0 +1,356 @@
+//! Holds callers to their rates, quotas and requests under way.
+//!
+//! | | |
+//! | --- | --- |
+//! | reads | the [`Principal`](crate::Principal) and the limits of its plan |
+//! | denies | `rate_limit_exceeded`, `quota_exceeded`, `too_many_concurrent_requests` (429 each); a store that is down (503) |
+//! | writes | `X-RateLimit-*`, `RateLimit` and `RateLimit-Policy`, on admitted and denied responses |
+//!
+//! All windows and quotas are consumed, or none. A smooth window admits a burst of N and refills
+//! evenly, so up to 2N − 1 requests in an unlucky window; declare it exact where a product
+//! documents "N per minute".
+//!
+//! # Order
+//!
+//! Inside the authenticator and the scope guard: what is refused there consumes nothing. Outside
+//! the credit meter: what is too fast costs nothing.
+//!
+//! # Example
+//!
+//! ```
+//! use tollgate::access::authenticated;
+//! use tollgate::authenticate::AuthenticateLayer;
+//! use tollgate::rate_limit::RateLimitLayer;
+//! use tower::ServiceBuilder;
+//!
+//! # fn stack(gate: &tollgate::Gate) -> Result<(), tollgate::StartError> {
+//! let stack = ServiceBuilder::new()
+//!     .layer(AuthenticateLayer::new(gate))
+//!     .layer(RateLimitLayer::new(gate, authenticated().rate_cost(2))?);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Response, request};
+use tollgate_core::clock::{Clock, Moment};
+use tollgate_core::deadline::within;
+use tollgate_core::error::StoreError;
+use tollgate_core::plan::Limits;
+use tollgate_core::quota::{QuotaBlocks, QuotaTally};
+use tollgate_core::rate::{InFlight, Limiter, Subject, Take, Tally};
+use tollgate_core::reply::Reply;
+use tower_layer::Layer;
+
+use crate::access::Access;
+use crate::denial::{Denial, DenialKind, ceil_secs};
+use crate::gate::{Gate, StartError};
+use crate::guard::{Guard, Guarded};
+use crate::passage::{RateReport, Ticket};
+use crate::routes::Route;
+use crate::verified::VerifiedKey;
+
+pub use headers::RateHeaders;
+
+mod headers;
+
+/// Holds callers to their limits. See the [module docs](self) for its place in the stack.
+#[derive(Clone, Debug)]
+#[must_use = "layers do nothing until they wrap a service"]
+pub struct RateLimitLayer(RateLimit);
+
+impl RateLimitLayer {
+    /// Counts by the limiter of this gate, with the rate cost and class of an access. What else
+    /// it says is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the cost can never be admitted, or no plan knows the class.
+    pub fn new(gate: &Gate, access: Access) -> Result<Self, StartError> {
+        Ok(Self(RateLimit(Route::alone(gate, access)?)))
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = Guarded<S, RateLimit>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Guarded::new(inner, self.0.clone())
+    }
+}
+
+/// The judgement of [`RateLimitLayer`].
+#[derive(Clone, Debug)]
+pub struct RateLimit(Arc<Route>);
+
+impl Guard for RateLimit {
+    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
+        match ticket.caller() {
+            Some(caller) => {
+                let case = Case {
+                    route: Arc::clone(&self.0),
+                    ticket: ticket.clone(),
+                    key: Arc::clone(caller.verified()),
+                    now: self.0.gate.clock().now(),
+                };
+                case.judge()
+            }
+            None => Reply::failed(Denial::misplaced("AuthenticateLayer")),
+        }
+    }
+
+    fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
+        let gate = &self.0.gate;
+        let (report, caller) =
+            ticket.with(|passage| (passage.rates.take(), passage.caller.clone()));
+        if let (Some(report), Some(caller)) = (report, caller) {
+            let limits = caller.verified().limits(self.0.rate_class.as_deref());
+            let (now, headers) = (gate.clock().now(), response.headers_mut());
+            gate.rate_headers().write(&report, limits, now, headers);
+        }
+    }
+}
+
+/// What counts, for a whole gate.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) quotas: QuotaBlocks,
+    pub(crate) in_flight: InFlight,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) deadline: Duration,
+}
+
+impl Rates {
+    /// What an identified caller has left, for a response that consumed nothing.
+    pub(crate) fn report(
+        &self,
+        route: Option<&Arc<Route>>,
+        key: &VerifiedKey,
+        now: Moment,
+    ) -> RateReport {
+        let limits = key.limits(route.and_then(|route| route.rate_class.as_deref()));
+        let subject = route.map_or(Cow::Borrowed(&key.subject), |route| subject(route, key));
+        RateReport {
+            rates: self.peek(limits, &subject, 0, now),
+            quotas: self.quotas.peek(&subject, limits.quotas(), now),
+        }
+    }
+
+    /// What a limiter knows at once; one that has to ask somebody says nothing here.
+    fn peek(&self, limits: &Limits, subject: &Subject, cost: u32, now: Moment) -> Tally {
+        let take = Take {
+            subject,
+            limits: limits.rates(),
+            cost,
+            now,
+        };
+        match self.limiter.peek(&take) {
+            Reply::Now(Ok(tally)) => tally,
+            _ => Tally {
+                admitted: true,
+                ..Tally::default()
+            },
+        }
+    }
+}
+
+/// One request in front of its limits.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) route: Arc<Route>,
+    pub(crate) ticket: Ticket,
+    pub(crate) key: Arc<VerifiedKey>,
+    pub(crate) now: Moment,
+}
+
+impl Case {
+    /// Consumes what the request costs, or nothing.
+    ///
+    /// The cap on requests under way comes first, since what it gives goes back by itself.
+    /// Quotas, which may wait for their store, are taken before the rates, and put back if a
+    /// rate refuses.
+    pub(crate) fn judge(self) -> Reply<(), Denial> {
+        let subject = subject(&self.route, &self.key);
+        if let Some(cap) = self.limits().in_flight() {
+            let Some(permit) = self.rates().in_flight.enter(&subject, cap) else {
+                return Reply::failed(
+                    Denial::new(DenialKind::TooManyInFlight)
+                        .with_detail("limit", cap.get())
+                        .with_retry_after(Duration::from_secs(1)),
+                );
+            };
+            self.ticket.with(|passage| passage.in_flight = Some(permit));
+        }
+        if self.cost() == 0 {
+            return Reply::ready(());
+        }
+        if self.limits().quotas().is_empty() {
+            return self.take_rates(&subject, QuotaTally::default());
+        }
+        // A rate that will refuse spares the quota's store a debit.
+        let foretold = self
+            .rates()
+            .peek(self.limits(), &subject, self.cost(), self.now);
+        if !foretold.admitted {
+            return self.conclude(&subject, foretold, None);
+        }
+        let Rates {
+            quotas,
+            clock,
+            deadline,
+            ..
+        } = self.rates();
+        let taken = quotas.take(&subject, self.limits().quotas(), self.cost(), self.now);
+        match within(&**clock, *deadline, "the quota store", taken) {
+            Reply::Now(Ok(quotas)) => self.after_quotas(&subject, quotas),
+            Reply::Now(Err(error)) => Reply::failed(Denial::unavailable(&error)),
+            Reply::Later(taken) => {
+                let (case, subject) = (self.clone(), subject.into_owned());
+                Reply::later(async move {
+                    let quotas = taken.await.map_err(|error| Denial::unavailable(&error))?;
+                    case.after_quotas(&subject, quotas).await
+                })
+            }
+        }
+    }
+
+    fn rates(&self) -> &Rates {
+        self.route.gate.rates()
+    }
+
+    fn limits(&self) -> &Limits {
+        self.key.limits(self.route.rate_class.as_deref())
+    }
+
+    fn cost(&self) -> u32 {
+        self.route.access.rate_cost
+    }
+
+    fn after_quotas(&self, subject: &Subject, quotas: QuotaTally) -> Reply<(), Denial> {
+        if quotas.admitted {
+            return self.take_rates(subject, quotas);
+        }
+        let rates = self.rates().peek(self.limits(), subject, 0, self.now);
+        self.refuse(RateReport { rates, quotas })
+    }
+
+    fn take_rates(&self, subject: &Subject, quotas: QuotaTally) -> Reply<(), Denial> {
+        let take = Take {
+            subject,
+            limits: self.limits().rates(),
+            cost: self.cost(),
+            now: self.now,
+        };
+        if take.limits.is_empty() {
+            return self.conclude(
+                subject,
+                Tally {
+                    admitted: true,
+                    ..Tally::default()
+                },
+                Some(quotas),
+            );
+        }
+        let Rates {
+            limiter,
+            clock,
+            deadline,
+            ..
+        } = self.rates();
+        match within(&**clock, *deadline, "the rate limiter", limiter.take(&take)) {
+            Reply::Now(Ok(tally)) => self.conclude(subject, tally, Some(quotas)),
+            Reply::Now(Err(error)) => self.give_up(subject, &error),
+            Reply::Later(tally) => {
+                let (case, subject) = (self.clone(), subject.clone());
+                Reply::later(async move {
+                    match tally.await {
+                        Ok(tally) => case.conclude(&subject, tally, Some(quotas)).await,
+                        Err(error) => case.give_up(&subject, &error).await,
+                    }
+                })
+            }
+        }
+    }
+
+    fn give_up(&self, subject: &Subject, error: &StoreError) -> Reply<(), Denial> {
+        self.put_back(subject);
+        Reply::failed(Denial::unavailable(error))
+    }
+
+    fn put_back(&self, subject: &Subject) {
+        let quotas = self.limits().quotas();
+        self.rates()
+            .quotas
+            .put_back(subject, quotas, self.cost(), self.now);
+    }
+
+    /// Ends with what the rates said; `taken` are the quotas that were consumed before.
+    fn conclude(
+        &self,
+        subject: &Subject,
+        rates: Tally,
+        taken: Option<QuotaTally>,
+    ) -> Reply<(), Denial> {
+        if rates.admitted {
+            let quotas = taken.unwrap_or_default();
+            self.ticket
+                .with(|passage| passage.rates = Some(RateReport { rates, quotas }));
+            return Reply::ready(());
+        }
+        if taken.is_some() {
+            self.put_back(subject);
+        }
+        let quotas = self
+            .rates()
+            .quotas
+            .peek(subject, self.limits().quotas(), self.now);
+        self.refuse(RateReport { rates, quotas })
+    }
+
+    /// The denial of the window or quota that refused; its report is kept for the headers.
+    fn refuse(&self, report: RateReport) -> Reply<(), Denial> {
+        let limits = self.limits();
+        let mut quotas = report.quotas.quotas.iter().zip(limits.quotas());
+        let denial = match quotas.find(|(state, _)| state.refused) {
+            Some((state, limit)) => Denial::new(DenialKind::QuotaExceeded)
+                .with_detail("quota", limit.name())
+                .with_detail("limit", state.limit)
+                .with_detail("resets_at", state.reset_at.to_string())
+                .with_retry_after(state.reset_at.since(self.now.wall)),
+            None => rate_denial(&report.rates, limits),
+        };
+        self.ticket.with(|passage| passage.rates = Some(report));
+        Reply::failed(denial)
+    }
+}
+
+fn rate_denial(rates: &Tally, limits: &Limits) -> Denial {
+    let wait = rates.retry_after();
+    let denial = Denial::new(DenialKind::RateLimited)
+        .with_retry_after(wait)
+        .with_detail("retry_after", ceil_secs(wait).max(1));
+    let windows = rates.windows.iter().zip(limits.rates());
+    let refused = windows.filter(|(state, _)| state.retry_after.is_some());
+    match refused.max_by_key(|(state, _)| state.retry_after) {
+        Some((state, limit)) => denial
+            .with_detail("window", limit.name())
+            .with_detail("limit", state.limit)
+            .with_detail("window_seconds", ceil_secs(limit.window())),
+        None => denial,
+    }
+}
+
+/// Who is counted for a route: a class of routes that the plan knows is counted apart.
+fn subject<'a>(route: &Route, key: &'a VerifiedKey) -> Cow<'a, Subject> {
+    match &route.rate_class {
+        Some(class) if key.plan.classes.contains_key(&**class) => {
+            Cow::Owned(key.subject.clone().in_class(Arc::clone(class)))
+        }
+        _ => Cow::Borrowed(&key.subject),
+    }
+}

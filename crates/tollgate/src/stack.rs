@@ -1,0 +1,255 @@
+//! The whole stack around a router: what happens first and last to every request.
+//!
+//! On the way in: request id, client's address, credential. They need no route, so they cover
+//! 404 and 405 too; what a route demands is judged by the route's own guard, further in. On the
+//! way out: the envelope, the charge, the headers, usage, metrics and the span.
+//!
+//! A client that hangs up drops the future; then the same end is reached by `Drop`.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::{IncomingStream, Listener};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use pin_project_lite::pin_project;
+use tollgate_core::reply::BoxFuture;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::Span;
+
+use crate::client_address;
+use crate::denial::{Denial, DenialKind, REQUEST_ID};
+use crate::gate::Gate;
+use crate::passage::{Passage, Ticket};
+use crate::stack::finish::{Finish, Finished};
+
+mod finish;
+
+/// Lays the stack around a router.
+#[derive(Clone, Debug)]
+pub(crate) struct StackLayer {
+    gate: Gate,
+}
+
+impl StackLayer {
+    pub(crate) const fn new(gate: Gate) -> Self {
+        Self { gate }
+    }
+}
+
+impl<S> Layer<S> for StackLayer {
+    type Service = GateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GateService {
+            inner,
+            gate: self.gate.clone(),
+            peer: None,
+        }
+    }
+}
+
+/// A guarded app. `axum::serve` takes it as it is, and tells it each connection's peer.
+#[derive(Clone)]
+pub struct GateService<S> {
+    inner: S,
+    gate: Gate,
+    peer: Option<SocketAddr>,
+}
+
+impl<S, B> Service<Request<B>> for GateService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        if let Some(peer) = self.peer {
+            head.extensions.insert(ConnectInfo(peer));
+        }
+        let (finish, span) = enter(&self.gate, &mut head);
+        let state = if is_preflight(&head) {
+            State::Preflight
+        } else {
+            let _entered = span.enter();
+            State::Running {
+                inner: self.inner.call(Request::from_parts(head, body)),
+            }
+        };
+        ResponseFuture {
+            state,
+            finish,
+            span,
+        }
+    }
+}
+
+/// Steps 1 to 4: the id, the address, the credential.
+fn enter(gate: &Gate, head: &mut request::Parts) -> (Finish, Span) {
+    let now = gate.clock().now();
+    let peer = client_address::peer(&head.extensions);
+    let trusted = peer.is_some_and(|peer| gate.proxies().trusts(peer));
+    let id = gate.id_maker().id_of(&head.headers, trusted, now.wall);
+    head.headers.insert(REQUEST_ID, id.clone());
+    let address = peer.map(|peer| gate.proxies().client(peer, &head.headers));
+    let presented = gate.take_credential(head);
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.to_str().unwrap_or_default(),
+        method = %head.method,
+        route = tracing::field::Empty,
+        key.id = tracing::field::Empty,
+        organization = tracing::field::Empty,
+        status = tracing::field::Empty,
+        outcome = tracing::field::Empty,
+    );
+    let ticket = Ticket::new(Passage {
+        now: Some(now),
+        address,
+        presented: Some(presented),
+        ..Passage::default()
+    });
+    head.extensions.insert(ticket.clone());
+    (Finish::new(gate.clone(), ticket, id, presented), span)
+}
+
+/// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
+/// layer's business, further out.
+fn is_preflight(head: &request::Parts) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(header::ORIGIN)
+        && head
+            .headers
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+pin_project! {
+    /// The response of a [`GateService`].
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+        finish: Finish,
+        span: Span,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Preflight,
+        Running {
+            #[pin]
+            inner: F,
+        },
+        Settling {
+            settle: BoxFuture<Option<u64>>,
+            response: Option<Response<Body>>,
+        },
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let _entered = this.span.enter();
+        let response = match this.state.as_mut().project() {
+            StateProj::Preflight => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            // After a panic the future is not polled again: it is dropped with this one.
+            StateProj::Running { inner } => {
+                match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
+                    Ok(polled) => ready!(polled)?,
+                    Err(panic) => panicked(&*panic),
+                }
+            }
+            StateProj::Settling { settle, response } => {
+                ready!(settle.as_mut().poll(cx));
+                return response
+                    .take()
+                    .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+            }
+        };
+        match this.finish.finish(response, this.span) {
+            Finished::Now(response) => Poll::Ready(Ok(response)),
+            Finished::AfterSettle(settle, response) => {
+                this.state.set(State::Settling {
+                    settle,
+                    response: Some(response),
+                });
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Response<Body> {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    let denial = Denial::new(DenialKind::Internal).with_reason("a handler panicked");
+    axum::response::IntoResponse::into_response(denial)
+}
+
+/// One service for each connection, which knows its peer.
+impl<S, L> Service<IncomingStream<'_, L>> for GateService<S>
+where
+    S: Clone,
+    L: Listener<Addr = SocketAddr>,
+{
+    type Response = Self;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, stream: IncomingStream<'_, L>) -> Self::Future {
+        std::future::ready(Ok(Self {
+            peer: Some(*stream.remote_addr()),
+            ..self.clone()
+        }))
+    }
+}
+
+impl<S> fmt::Debug for GateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateService")
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// What answers to an identified caller may be kept by: nobody but the caller, and not even it.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");

@@ -1,0 +1,254 @@
+//! The way out: reached once, by a response or by `Drop`.
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tollgate_core::clock::Moment;
+use tollgate_core::rate::InFlightPermit;
+use tollgate_core::reply::BoxFuture;
+use tracing::Span;
+
+use crate::access::Who;
+use crate::credential::{Place, Presented};
+use crate::denial::{Denial, REQUEST_ID};
+use crate::envelope::shape;
+use crate::gate::Gate;
+use crate::passage::{Passage, Ticket};
+use crate::stack::PRIVATE;
+use crate::tab::{Closing, Ending};
+use crate::usage::Use;
+
+const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
+
+/// What is to be done at the end of one request.
+#[derive(Debug)]
+pub(crate) struct Finish {
+    gate: Gate,
+    ticket: Ticket,
+    id: HeaderValue,
+    presented: Presented,
+    done: bool,
+}
+
+/// A response that may leave now, or once its charge is durable.
+pub(crate) enum Finished {
+    Now(Response<Body>),
+    AfterSettle(BoxFuture<Option<u64>>, Response<Body>),
+}
+
+impl Finish {
+    pub(super) const fn new(
+        gate: Gate,
+        ticket: Ticket,
+        id: HeaderValue,
+        presented: Presented,
+    ) -> Self {
+        Self {
+            gate,
+            ticket,
+            id,
+            presented,
+            done: false,
+        }
+    }
+
+    pub(super) fn finish(&mut self, mut response: Response<Body>, span: &Span) -> Finished {
+        self.done = true;
+        let passage = self.ticket.with(std::mem::take);
+        let denial = shape(self.gate.errors(), Some(&self.id), &mut response);
+        self.write_headers(&passage, denial.as_ref(), &mut response);
+        let outcome = denial
+            .as_ref()
+            .map_or_else(|| class(response.status()), |denial| denial.kind().code());
+        self.record(&passage, outcome, Some(response.status()), span);
+        if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
+            tracing::info!(%denial, "refused");
+        }
+        if let Some(permit) = passage.in_flight {
+            hold_until_sent(&mut response, permit);
+        }
+        let Some(tab) = passage.tab else {
+            return Finished::Now(response);
+        };
+        let waits = tab.settles_before_reply();
+        match tab.close(Ending::Answered(response.status())) {
+            Closing::Waits(settle) if waits => Finished::AfterSettle(settle, response),
+            closing => {
+                closing.finish_in(&self.gate.till().tasks);
+                Finished::Now(response)
+            }
+        }
+    }
+
+    fn write_headers(
+        &self,
+        passage: &Passage,
+        denial: Option<&Denial>,
+        response: &mut Response<Body>,
+    ) {
+        let headers = response.headers_mut();
+        headers.reserve(6);
+        headers.insert(REQUEST_ID, self.id.clone());
+        if let Some(now) = passage.now {
+            self.write_rates(passage, now, headers);
+        }
+        let guarded = passage
+            .route
+            .as_ref()
+            .is_some_and(|route| route.access.who != Who::Public);
+        if guarded {
+            if let Some(vary) = self.gate.vary() {
+                headers.append(header::VARY, vary.clone());
+            }
+            if (passage.caller.is_some() || denial.is_some())
+                && !headers.contains_key(header::CACHE_CONTROL)
+            {
+                headers.insert(header::CACHE_CONTROL, PRIVATE);
+            }
+        }
+        if matches!(
+            self.presented,
+            Presented::Key(_, Place::Query) | Presented::Malformed(Place::Query)
+        ) {
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+    }
+
+    /// An identified caller is told its limits on every response, a stranger its address's.
+    fn write_rates(&self, passage: &Passage, now: Moment, headers: &mut http::HeaderMap) {
+        let gate = &self.gate;
+        if let Some(caller) = &passage.caller {
+            let key = caller.verified();
+            let class = passage
+                .route
+                .as_ref()
+                .and_then(|route| route.rate_class.as_deref());
+            let limits = key.limits(class);
+            if let Some(report) = &passage.rates {
+                gate.rate_headers().write(report, limits, now, headers);
+            } else {
+                let report = gate.rates().report(passage.route.as_ref(), key, now);
+                gate.rate_headers().write(&report, limits, now, headers);
+            }
+        } else if let Some(limits) = gate.stranger_limits() {
+            let report = passage
+                .rates
+                .clone()
+                .or_else(|| gate.stranger_report(passage.address?, now));
+            if let Some(report) = report {
+                gate.rate_headers().write(&report, limits, now, headers);
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        passage: &Passage,
+        outcome: &'static str,
+        status: Option<StatusCode>,
+        span: &Span,
+    ) {
+        let decisions = match &passage.route {
+            Some(route) => route.decisions(),
+            None => self.gate.unmatched(),
+        };
+        decisions.count(outcome);
+        if let (Some(caller), Some(route), Some(at)) =
+            (&passage.caller, &passage.route, passage.now)
+        {
+            let key = caller.verified();
+            self.gate.usage().record(
+                &key.usage,
+                &Use {
+                    route: route.name(),
+                    outcome,
+                    address: passage.address,
+                    old_secret: key.is_old_secret(),
+                    at,
+                },
+            );
+        }
+        if span.is_disabled() {
+            return;
+        }
+        span.record("outcome", outcome);
+        if let Some(status) = status {
+            span.record("status", status.as_u16());
+        }
+        if let Some(route) = &passage.route {
+            span.record("route", &**route.name());
+        }
+        if let Some(caller) = &passage.caller {
+            span.record("key.id", tracing::field::display(caller.key_id()));
+            span.record("organization", caller.organization().as_str());
+        }
+    }
+}
+
+/// The client went away, or the server is going down: nobody will hear the answer.
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let passage = self.ticket.with(std::mem::take);
+        self.record(&passage, "hung_up", None, &Span::none());
+        if let Some(tab) = passage.tab {
+            tab.close(Ending::HungUp).finish_in(&self.gate.till().tasks);
+        }
+    }
+}
+
+const fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        ..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
+}
+
+/// A request is under way until its body is sent.
+fn hold_until_sent(response: &mut Response<Body>, permit: InFlightPermit) {
+    if response.body().is_end_stream() {
+        return;
+    }
+    let body = std::mem::take(response.body_mut());
+    *response.body_mut() = Body::new(Counted {
+        body,
+        _permit: permit,
+    });
+}
+
+pin_project! {
+    /// A body that counts as under way until it is dropped.
+    struct Counted {
+        #[pin]
+        body: Body,
+        _permit: InFlightPermit,
+    }
+}
+
+impl http_body::Body for Counted {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, axum::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
