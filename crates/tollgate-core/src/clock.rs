@@ -185,46 +185,11 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The machine's own clocks, waiting on tokio's timer.
 #[cfg(feature = "tokio")]
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    start: std::time::Instant,
-}
+pub use system::SystemClock;
 
 #[cfg(feature = "tokio")]
-impl Default for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the Clock that everything else asks"
-    )]
-    fn default() -> Self {
-        Self {
-            start: std::time::Instant::now(),
-        }
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the Clock that everything else asks"
-    )]
-    fn now(&self) -> Moment {
-        let wall = std::time::SystemTime::now();
-        Moment {
-            wall: wall
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(Timestamp(0), |since| Timestamp(micros(since))),
-            steady: Steady(nanos(self.start.elapsed())),
-        }
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
-}
+mod system;
 
 #[cfg(test)]
 mod tests {

@@ -280,10 +280,12 @@ impl Ledger for MemoryStore {
     }
 
     fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
-        self.tables
-            .lock()
-            .log(ChangeKind::CreditsGranted, None, organization);
-        self.ledger.grant(organization, credits, change)
+        let mut tables = self.tables.lock();
+        let granted = self.ledger.grant(organization, credits, change);
+        if matches!(granted, Reply::Now(Ok(_))) {
+            tables.log(ChangeKind::CreditsGranted, None, organization);
+        }
+        granted
     }
 
     fn balance(&self, organization: &OrgId) -> Reply<Balance> {

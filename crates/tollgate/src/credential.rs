@@ -18,8 +18,12 @@ use std::borrow::Cow;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tollgate_core::invalid::Invalid;
-use tollgate_core::key_format::{KeyFormat, LONGEST};
-use tollgate_core::secret::{Digester, KeyDigest};
+use tollgate_core::key_format::LONGEST;
+use tollgate_core::secret::KeyDigest;
+
+pub(crate) use crate::credential::memo::Reader;
+
+mod memo;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -145,13 +149,6 @@ impl Credentials {
     }
 }
 
-/// What makes digests of keys that look right.
-#[derive(Clone, Debug)]
-pub(crate) struct Reader {
-    pub(crate) format: KeyFormat,
-    pub(crate) digester: Digester,
-}
-
 /// What a request brought.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Presented {
@@ -183,9 +180,9 @@ impl Found {
             (Presented::Nothing, text) => text
                 .filter(|text| text.len() <= LONGEST)
                 .and_then(|text| std::str::from_utf8(text).ok())
-                .filter(|text| reader.format.accepts(text))
-                .map_or(Presented::Malformed(place), |text| {
-                    Presented::Key(reader.digester.digest(text), place)
+                .and_then(|text| reader.read(text))
+                .map_or(Presented::Malformed(place), |digest| {
+                    Presented::Key(digest, place)
                 }),
             _ => Presented::Several,
         };
@@ -260,6 +257,8 @@ fn decoded(text: &str) -> Option<Cow<'_, [u8]>> {
 #[cfg(test)]
 mod tests {
     use tollgate_core::catalog::Catalog;
+    use tollgate_core::key_format::KeyFormat;
+    use tollgate_core::secret::Digester;
 
     use super::*;
 
@@ -271,9 +270,8 @@ mod tests {
     fn bench() -> Bench {
         let format = KeyFormat::new(&Catalog::builder().build().unwrap().keys().format);
         let key = format.generate("live").unwrap().secret.expose().to_owned();
-        let digester = Digester::sha256();
         Bench {
-            reader: Reader { format, digester },
+            reader: Reader::new(format, Digester::sha256()),
             key,
         }
     }
@@ -292,7 +290,7 @@ mod tests {
         }
 
         fn key(&self, place: Place) -> Presented {
-            Presented::Key(self.reader.digester.digest(&self.key), place)
+            Presented::Key(Digester::sha256().digest(&self.key), place)
         }
     }
 

@@ -289,7 +289,7 @@ fn status_row(status: u16) -> (StatusCode, &'static str, &'static str) {
             "The service is unavailable for the moment.",
         ),
         504 => ("gateway_timeout", "The service took too long."),
-        ..500 => ("bad_request", "The request was refused."),
+        ..=499 => ("bad_request", "The request was refused."),
         _ => ("internal_error", "The service failed."),
     };
     (status, code, message)

@@ -24,7 +24,7 @@
 //! Start with [`Gate::builder`] and [`Routes`]; each layer also works alone.
 //!
 //! ```
-// doc
+#![doc = include_str!("../../../examples/ten_lines.rs")]
 //! ```
 #![cfg_attr(
     test,

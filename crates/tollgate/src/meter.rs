@@ -35,8 +35,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Response, request};
-use tollgate_core::credits::Price;
+use tollgate_core::credits::HoldAnswer;
 use tollgate_core::deadline::within;
+use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
 use tower_layer::Layer;
 
@@ -98,28 +99,48 @@ impl Guard for CreditMeter {
 /// Opens the request's tab, and waits until its hold is durable.
 pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> Reply<(), Denial> {
     let access = &route.access;
-    if key.free || matches!(access.price, Price::Free) || access.price.is_free() {
+    if key.free || access.price.is_free() {
         return Reply::ready(());
     }
     let till = route.gate.till();
-    let (tab, request) = Tab::prepare(till, key, access.price, access.charge, route.name());
-    let (started, least) = (till.clock.now(), request.least);
+    let now = ticket
+        .with(|passage| passage.now)
+        .unwrap_or_else(|| till.clock.now());
+    let (tab, request) = Tab::prepare(
+        till,
+        key,
+        access.price,
+        access.charge,
+        route.name(),
+        now.wall,
+    );
+    let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
     ticket.with(|passage| passage.tab = Some(tab));
-    let held = within(
+    match within(
         &*till.clock,
         till.deadline,
         "the ledger",
         till.ledger.hold(request),
-    );
-    let (clock, telemetry) = (Arc::clone(&till.clock), till.telemetry.clone());
-    let ticket = ticket.clone();
-    held.map_result(move |held| {
-        telemetry.store_took("hold", age(started.steady, clock.now()));
-        let answer = held.map_err(|error| Denial::unavailable(&error))?;
-        ticket.with(|passage| match passage.tab.as_mut() {
-            Some(tab) => tab.note(answer, least),
-            None => Ok(()),
-        })
+    ) {
+        Reply::Now(held) => note(ticket, held, least).into(),
+        Reply::Later(held) => {
+            let (till, ticket) = (till.clone(), ticket.clone());
+            let started = till.clock.now();
+            Reply::later(async move {
+                let held = held.await;
+                till.telemetry
+                    .store_took("hold", age(started.steady, till.clock.now()));
+                note(&ticket, held, least)
+            })
+        }
+    }
+}
+
+fn note(ticket: &Ticket, held: Result<HoldAnswer, StoreError>, least: u64) -> Result<(), Denial> {
+    let answer = held.map_err(|error| Denial::unavailable(&error))?;
+    ticket.with(|passage| match passage.tab.as_mut() {
+        Some(tab) => tab.note(answer, least),
+        None => Ok(()),
     })
 }

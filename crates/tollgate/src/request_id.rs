@@ -40,9 +40,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tollgate_core::clock::{Clock, SystemClock, Timestamp};
-use tollgate_core::id::HoldId;
 use tower_layer::Layer;
 use tower_service::Service;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::denial::REQUEST_ID;
 
@@ -89,14 +90,14 @@ impl IdMaker {
     }
 
     pub(crate) fn make(&self, now: Timestamp) -> HeaderValue {
-        let mut random = [0; 10];
-        fastrand::fill(&mut random);
-        let id = HoldId::from_parts(now, &random);
         match &self.0 {
-            Kind::Uuid => header(uuid_text(id.as_bytes())),
+            Kind::Uuid => {
+                let mut text = [0; Hyphenated::LENGTH];
+                uuid(now).hyphenated().encode_lower(&mut text);
+                header(text)
+            }
             Kind::Prefixed(prefix) => {
-                let hex = u128::from_be_bytes(*id.as_bytes());
-                HeaderValue::from_str(&format!("{prefix}{hex:032x}"))
+                HeaderValue::from_str(&format!("{prefix}{}", uuid(now).simple()))
                     .unwrap_or(HeaderValue::from_static("unknown"))
             }
             Kind::Custom(make) => make(),
@@ -141,24 +142,15 @@ fn well_formed(id: &[u8]) -> bool {
     (1..=64).contains(&id.len()) && id.iter().copied().all(well_formed_byte)
 }
 
-/// The hyphenated form, without a formatter in between.
-fn uuid_text(id: &[u8; 16]) -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-    let mut text = [b'-'; 36];
-    let digits = id.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let slots = text
-        .iter_mut()
-        .enumerate()
-        .filter(|(at, _)| !HYPHENS.contains(at));
-    for ((_, slot), digit) in slots.zip(digits) {
-        *slot = HEX.get(usize::from(digit)).copied().unwrap_or(b'0');
-    }
-    text
+/// A UUID of version 7. Its randomness tells requests apart; it keeps no secret.
+fn uuid(now: Timestamp) -> Uuid {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(now.as_unix_millis(), &random).into_uuid()
 }
 
 /// One allocation, shared by the request, the response and the body of an error.
-fn header(text: [u8; 36]) -> HeaderValue {
+fn header(text: [u8; Hyphenated::LENGTH]) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from_owner(text))
         .unwrap_or(HeaderValue::from_static("unknown"))
 }
@@ -304,7 +296,7 @@ mod tests {
         let at = Timestamp::from_secs(1_700_000_000);
         let id = IdMaker::uuid().make(at);
         let text = id.to_str().unwrap();
-        assert_eq!(text.parse::<HoldId>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<Uuid>().unwrap().to_string(), text);
         assert_eq!(&text[14..15], "7");
         assert!(text.starts_with("018bcfe5-6800-"), "{text}");
         assert_ne!(IdMaker::uuid().make(at), id);

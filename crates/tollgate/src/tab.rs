@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tollgate_core::clock::Clock;
+use tollgate_core::clock::{Clock, Timestamp};
 use tollgate_core::credits::{Allowance, HoldAnswer, HoldRequest, Ledger, Price, Settlement};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
@@ -80,8 +80,8 @@ impl Tab {
         price: Price,
         policy: ChargePolicy,
         route: &Arc<str>,
+        now: Timestamp,
     ) -> (Self, HoldRequest) {
-        let now = till.clock.now().wall;
         let mut random = [0; 10];
         fastrand::fill(&mut random);
         let id = HoldId::from_parts(now, &random);

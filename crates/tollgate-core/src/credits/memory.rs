@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 use crate::change::Change;
@@ -22,8 +23,8 @@ pub struct MemoryLedger(Mutex<Books>);
 
 #[derive(Default)]
 struct Books {
-    wallets: HashMap<OrgId, Wallet>,
-    holds: HashMap<HoldId, Hold>,
+    wallets: HashMap<OrgId, Wallet, RandomState>,
+    holds: HashMap<HoldId, Hold, RandomState>,
 }
 
 #[derive(Default)]
@@ -67,10 +68,10 @@ impl Ledger for MemoryLedger {
                 .allowance_month
                 .is_none_or(|last| last < allowance.month)
         {
-            wallet.allowance_month = Some(allowance.month);
             if let Err(error) = wallet.grant(allowance.credits) {
                 return Reply::failed(error);
             }
+            wallet.allowance_month = Some(allowance.month);
         }
         let available = wallet.balance.available();
         match books.holds.entry(request.id) {

@@ -245,10 +245,7 @@ impl GateBuilder {
         let gate = Gate(Arc::new(Inner {
             keyring,
             missing_key_message: missing_key_message(&self.credentials, &format),
-            reader: Reader {
-                format,
-                digester: self.digester,
-            },
+            reader: Reader::new(format, self.digester),
             vary: self.credentials.vary(),
             credentials: self.credentials,
             proxies: self.proxies,

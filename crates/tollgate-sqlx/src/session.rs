@@ -1,0 +1,220 @@
+//! The seam between the ports and a database.
+//!
+//! Everything above it, every statement and every rule, is written once for all databases; a
+//! database is a [`Backend`] and its migrations. The seam is sealed: it may change with any
+//! release.
+
+use std::fmt;
+
+use tollgate_core::error::{StoreError, StoreErrorKind};
+
+pub(crate) mod sealed {
+    /// Keeps the seam to this crate.
+    #[expect(unnameable_types, reason = "that is what seals the seam")]
+    pub trait Sealed {}
+}
+
+/// A database: gives sessions that read, and transactions that write.
+pub trait Backend: Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {
+    /// A session that reads.
+    type Read: Session;
+    /// A transaction that writes.
+    type Write: Transaction;
+
+    /// Begins to read.
+    fn read(&self) -> impl Future<Output = Result<Self::Read, StoreError>> + Send;
+
+    /// Begins a transaction that nobody else's write can fail. Writers wait for each other.
+    fn write(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
+}
+
+/// Runs statements.
+pub trait Session: Send {
+    /// Runs a statement and says how many rows it changed.
+    fn execute(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Runs a statement and gives its rows.
+    fn fetch(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
+    /// Runs a statement that has one row or none.
+    fn fetch_optional(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
+        // All rows are fetched, so that a statement that also writes has run to its end.
+        async move { Ok(self.fetch(sql, values).await?.into_iter().next()) }
+    }
+}
+
+/// A session whose statements all happen or none. Dropping it is a rollback.
+pub trait Transaction: Session {
+    /// Makes everything happen.
+    fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What a statement is given and gives back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the schema has columns of these types only"
+)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A number, or a point in time in microseconds.
+    Int(i64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// A row of a result, read from left to right.
+#[derive(Debug)]
+pub struct Row(std::vec::IntoIter<Value>);
+
+impl Row {
+    /// A row of these values.
+    #[must_use]
+    pub fn new(values: Vec<Value>) -> Self {
+        Self(values.into_iter())
+    }
+
+    /// Takes the next value.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Corrupt`] if there is none left, or it is not a `T`.
+    pub fn take<T: FromValue>(&mut self) -> Result<T, StoreError> {
+        self.0
+            .next()
+            .and_then(T::from_value)
+            .ok_or_else(|| corrupt("a column is not of its type"))
+    }
+}
+
+/// Made of a column.
+pub trait FromValue: Sized {
+    /// The value as this type, if it is one.
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+impl FromValue for i64 {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for u64 {
+    fn from_value(value: Value) -> Option<Self> {
+        i64::from_value(value).and_then(|number| number.try_into().ok())
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl<const N: usize> FromValue for [u8; N] {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Blob(bytes) => bytes.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+/// Numbers beyond the largest that a column can have become that one.
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::Blob(bytes.to_vec())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The values of a statement, in the order of its `$1`, `$2`, ….
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$($crate::session::Value::from($value)),*] };
+}
+pub(crate) use values;
+
+pub(crate) fn corrupt(message: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_another_type_is_corrupt() {
+        let mut row = Row::new(values![-1_i64, "text", None::<i64>, &[0_u8; 3]]);
+        assert!(row.take::<u64>().is_err());
+        assert!(row.take::<Option<i64>>().is_err());
+        assert_eq!(row.take::<Option<String>>().unwrap(), None);
+        assert!(row.take::<[u8; 16]>().is_err());
+        let error = row.take::<i64>().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    }
+}

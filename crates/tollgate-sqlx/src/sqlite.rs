@@ -1,0 +1,149 @@
+//! SQLite: one connection that writes, a few that read.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tollgate_core::error::StoreError;
+
+use crate::open::{Location, OpenError};
+use crate::session::{Backend, sealed::Sealed};
+use crate::store::{SqlStore, SqliteStore};
+use connection::{Connection, WriteTransaction};
+
+mod connection;
+mod errors;
+mod file;
+mod migrations;
+
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until opened"]
+pub struct SqliteOptions {
+    location: String,
+    synchronous: SqliteSynchronous,
+}
+
+impl SqliteOptions {
+    /// The database at a location, as [`SqliteStore::open`] takes it.
+    pub fn new(location: impl Into<String>) -> Self {
+        Self {
+            location: location.into(),
+            synchronous: SqliteSynchronous::Full,
+        }
+    }
+
+    /// Does not wait for the disk at each commit. A crash of the app still loses nothing; a crash
+    /// of the machine may lose the last commits, and charges with them, but breaks nothing.
+    pub const fn synchronous_normal(mut self) -> Self {
+        self.synchronous = SqliteSynchronous::Normal;
+        self
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open`].
+    pub async fn open(self) -> Result<SqliteStore, OpenError> {
+        let (backend, shown) = match Location::parse(&self.location)? {
+            Location::Memory => (Sqlite::in_memory(), "the database in memory".to_owned()),
+            Location::File(path) => {
+                file::prepare(&path)?;
+                let shown = format!("`{}`", path.display());
+                (Sqlite::on_file(&path, self.synchronous), shown)
+            }
+        };
+        migrations::run(&backend.writer, &shown).await?;
+        Ok(SqlStore::new(backend))
+    }
+}
+
+/// The connections to an SQLite database.
+#[derive(Clone)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// A database in memory is gone with its connection, which is therefore never closed.
+    in_memory: bool,
+}
+
+impl Sqlite {
+    fn in_memory() -> Self {
+        let options = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true);
+        let only = pool(1).connect_lazy_with(options);
+        Self {
+            writer: only.clone(),
+            readers: only,
+            in_memory: true,
+        }
+    }
+
+    fn on_file(path: &Path, synchronous: SqliteSynchronous) -> Self {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .synchronous(synchronous)
+            .foreign_keys(true);
+        let writes = options.clone().journal_mode(SqliteJournalMode::Wal);
+        Self {
+            writer: pool(1).connect_lazy_with(writes),
+            readers: pool(READERS).connect_lazy_with(options.read_only(true)),
+            in_memory: false,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        // The last connection to be closed moves the log into the file, and a reader cannot.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn connection(&self, pool: &SqlitePool) -> Result<Connection, StoreError> {
+        let connection = pool.acquire().await.map_err(errors::store_error)?;
+        Ok(Connection::new(connection, self.in_memory))
+    }
+}
+
+impl Sealed for Sqlite {}
+
+impl Backend for Sqlite {
+    type Read = Connection;
+    type Write = WriteTransaction;
+
+    async fn read(&self) -> Result<Connection, StoreError> {
+        self.connection(&self.readers).await
+    }
+
+    async fn write(&self) -> Result<WriteTransaction, StoreError> {
+        WriteTransaction::begin(self.connection(&self.writer).await?).await
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite")
+            .field("in_memory", &self.in_memory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connections live as long as they work; one that does not is closed by whoever finds out.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+#[cfg(test)]
+mod tests;

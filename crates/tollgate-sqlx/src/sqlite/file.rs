@@ -1,0 +1,37 @@
+//! The database's file, before SQLite sees it.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::open::OpenError;
+
+/// Makes the file if there is none. Its owner alone may read it: it holds what every key may do.
+/// SQLite gives its log the same mode.
+pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(OpenError::new(format!(
+            "`{shown}` is a directory, not a database file"
+        )));
+    }
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|it| !it.is_dir()) {
+        return Err(OpenError::new(format!(
+            "there is no directory `{}` for the database file `{shown}`",
+            parent.display()
+        )));
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let message = format!("the database file `{shown}` cannot be created");
+            Err(OpenError::new(message).with_source(error))
+        }
+    }
+}

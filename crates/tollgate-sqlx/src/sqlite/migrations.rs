@@ -1,0 +1,80 @@
+//! Brings the tables of a database up to date.
+//!
+//! Tollgate may share a database with its app, so it counts its migrations in a table of its own.
+
+use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::errors::is_no_database;
+use crate::open::OpenError;
+
+/// Each is applied once, in order; one that was released is never edited.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "init",
+    sql: include_str!("../../migrations/sqlite/0001_init.sql"),
+}];
+
+const HISTORY: &str = "\
+CREATE TABLE IF NOT EXISTS tollgate_migrations (
+    version    INTEGER NOT NULL PRIMARY KEY,
+    name       TEXT    NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT";
+
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+/// Applies what is missing, in one transaction: of two processes that start together, one does.
+pub(super) async fn run(writer: &SqlitePool, shown: &str) -> Result<(), OpenError> {
+    let refused = |error: sqlx::Error| {
+        let message = if is_no_database(&error) {
+            format!("{shown} is not an SQLite database")
+        } else {
+            format!("{shown} cannot be opened as a database")
+        };
+        OpenError::new(message).with_source(error)
+    };
+    let mut connection = writer.acquire().await.map_err(refused)?;
+    let mut transaction = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE")
+        .await
+        .map_err(refused)?;
+    let newest = migrate(&mut transaction).await.map_err(refused)?;
+    let known = MIGRATIONS.last().map_or(0, |last| last.version);
+    if newest > known {
+        let message = format!("{shown} was written by a newer version of Tollgate");
+        return Err(OpenError::new(message));
+    }
+    transaction.commit().await.map_err(refused)
+}
+
+/// Applies what is missing, and says which version the database is at.
+async fn migrate(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query(HISTORY).execute(&mut *connection).await?;
+    let newest = "SELECT coalesce(max(version), 0) FROM tollgate_migrations";
+    let mut at: i64 = sqlx::query_scalar(newest)
+        .fetch_one(&mut *connection)
+        .await?;
+    for migration in MIGRATIONS {
+        if migration.version <= at {
+            continue;
+        }
+        sqlx::raw_sql(AssertSqlSafe(migration.sql))
+            .execute(&mut *connection)
+            .await?;
+        // The database's own clock: a note for people, which nothing reads.
+        sqlx::query(
+            "INSERT INTO tollgate_migrations (version, name, applied_at) \
+             VALUES ($1, $2, CAST(unixepoch('subsec') * 1000000 AS INTEGER))",
+        )
+        .bind(migration.version)
+        .bind(migration.name)
+        .execute(&mut *connection)
+        .await?;
+        at = migration.version;
+    }
+    Ok(at)
+}

@@ -1,0 +1,108 @@
+use tollgate_core::credits::Ledger;
+use tollgate_core::error::StoreErrorKind;
+use tollgate_testkit::records::{change, org};
+
+use super::*;
+use crate::session::{Session, Transaction, values};
+
+async fn on_file(options: fn(SqliteOptions) -> SqliteOptions) -> (tempfile::TempDir, SqliteStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tollgate.db");
+    let new = SqliteOptions::new(path.to_str().unwrap());
+    (dir, options(new).open().await.unwrap())
+}
+
+async fn number(session: &mut impl Session, sql: &'static str) -> i64 {
+    let row = session.fetch_optional(sql, values![]).await.unwrap();
+    row.unwrap().take().unwrap()
+}
+
+#[tokio::test]
+async fn commits_wait_for_the_disk_and_readers_for_nobody() {
+    let (_dir, store) = on_file(|options| options).await;
+    let writer = &mut store.backend.write().await.unwrap();
+    let mode = writer
+        .fetch_optional("PRAGMA journal_mode", values![])
+        .await;
+    let mode: String = mode.unwrap().unwrap().take().unwrap();
+    assert_eq!(mode, "wal");
+    assert_eq!(number(writer, "PRAGMA synchronous").await, 2);
+    assert_eq!(number(writer, "PRAGMA foreign_keys").await, 1);
+    assert_eq!(number(writer, "PRAGMA busy_timeout").await, 5_000);
+    let reader = &mut store.backend.read().await.unwrap();
+    assert_eq!(
+        number(reader, "SELECT count(*) FROM tollgate_keys").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_reader_cannot_write() {
+    let (_dir, store) = on_file(|options| options).await;
+    let mut reader = store.backend.read().await.unwrap();
+    let delete = reader.execute("DELETE FROM tollgate_keys", values![]);
+    assert!(delete.await.is_err());
+}
+
+#[tokio::test]
+async fn waiting_for_the_disk_can_be_given_up() {
+    let (_dir, store) = on_file(SqliteOptions::synchronous_normal).await;
+    let writer = &mut store.backend.write().await.unwrap();
+    assert_eq!(number(writer, "PRAGMA synchronous").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let (dir, store) = on_file(|options| options).await;
+    let mut writer = store.backend.write().await.unwrap();
+    let newer = "INSERT INTO tollgate_migrations (version, name, applied_at) VALUES (99, 'x', 0)";
+    writer.execute(newer, values![]).await.unwrap();
+    writer.commit().await.unwrap();
+    store.close().await;
+    let path = dir.path().join("tollgate.db");
+    let error = SqliteStore::open(path.to_str().unwrap()).await.unwrap_err();
+    let expected = "was written by a newer version of Tollgate";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_once_and_not_for_ever() {
+    let (_dir, store) = on_file(|options| options).await;
+    store.grant(&org("acme"), 1, change(0)).await.unwrap();
+    let mut writer = store.backend.write().await.unwrap();
+    let pages = number(&mut writer, "PRAGMA page_count").await;
+    assert!(pages > 10);
+    // The limit is the connection's own: it is gone with it.
+    writer
+        .execute("PRAGMA max_page_count = 1", values![])
+        .await
+        .unwrap();
+    writer.commit().await.unwrap();
+    let mut full = change(1);
+    full.reason = Some("x".repeat(1_000_000));
+    let error = store.grant(&org("acme"), 1, full).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(error.to_string(), "the store is unavailable");
+    for granted in 2..10 {
+        let balance = store.grant(&org("acme"), 1, change(2)).await.unwrap();
+        assert_eq!(balance.granted, granted);
+    }
+    let writer = &mut store.backend.write().await.unwrap();
+    assert!(number(writer, "PRAGMA max_page_count").await > pages);
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_edited_by_hand_keeps_its_rules() {
+    let (_dir, store) = on_file(|options| options).await;
+    store.grant(&org("acme"), 5, change(0)).await.unwrap();
+    let mut writer = store.backend.write().await.unwrap();
+    for sql in [
+        "UPDATE tollgate_wallets SET held = 6",
+        "UPDATE tollgate_wallets SET settled = 6",
+        "UPDATE tollgate_wallets SET granted = -1",
+        "UPDATE tollgate_wallets SET held = -1",
+    ] {
+        let error = writer.execute(sql, values![]).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{sql}");
+    }
+}

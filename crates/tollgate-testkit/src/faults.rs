@@ -1,0 +1,256 @@
+//! A store that fails on demand.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tollgate_core::clock::Clock;
+use tollgate_core::error::StoreError;
+use tollgate_core::reply::Reply;
+
+mod ports;
+
+/// Wraps a store, and does to each call what its [`Faults`] say.
+#[derive(Debug)]
+pub struct FaultyStore<S> {
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+    faults: Faults,
+}
+
+/// Says what goes wrong, and counts calls. Clones say the same.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use tollgate_core::id::OrgId;
+/// use tollgate_core::memory::MemoryStore;
+/// use tollgate_core::reply::Reply;
+/// use tollgate_core::store::KeyStore;
+/// use tollgate_testkit::clock::ManualClock;
+/// use tollgate_testkit::faults::{Fault, FaultyStore, Operation};
+///
+/// let store = FaultyStore::new(MemoryStore::default(), Arc::new(ManualClock::new()));
+/// let faults = store.faults();
+/// faults.set(Operation::Keys, Fault::Fail);
+/// let reply = store.organization(&OrgId::new("acme").unwrap());
+/// assert!(matches!(reply, Reply::Now(Err(_))));
+/// assert_eq!(faults.calls(Operation::Keys), 1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    faults: BTreeMap<Operation, Fault>,
+    calls: BTreeMap<Operation, u64>,
+}
+
+/// A group of a store's operations that fail together.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Finding a key by its digest: the look-up of each request.
+    Find,
+    /// All else of keys and organizations.
+    Keys,
+    /// Holding credits, and extending a hold.
+    Hold,
+    /// Settling, voiding and expiring holds.
+    Settle,
+    /// Granting credits, and reading a wallet.
+    Wallet,
+    /// Debiting quotas, and giving back.
+    Quota,
+    /// Writing and reading usage.
+    Usage,
+    /// Reading the change feed.
+    Feed,
+    /// Writing and reading declarations.
+    Catalog,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// Nothing is done, and the answer is an error, at once.
+    Fail,
+    /// Nothing is done, and there is no answer, ever.
+    Hang,
+    /// It is done, and answered, once this long has passed on the store's clock.
+    Late(Duration),
+    /// It is done, but the answer is an error: the connection broke just then.
+    LoseReply,
+}
+
+impl Operation {
+    /// All groups.
+    pub const ALL: [Self; 9] = [
+        Self::Find,
+        Self::Keys,
+        Self::Hold,
+        Self::Settle,
+        Self::Wallet,
+        Self::Quota,
+        Self::Usage,
+        Self::Feed,
+        Self::Catalog,
+    ];
+}
+
+impl Faults {
+    /// Says what goes wrong with one group from now on.
+    pub fn set(&self, operation: Operation, fault: Fault) {
+        self.0.lock().faults.insert(operation, fault);
+    }
+
+    /// Says what goes wrong with every group from now on.
+    pub fn set_all(&self, fault: Fault) {
+        for operation in Operation::ALL {
+            self.set(operation, fault);
+        }
+    }
+
+    /// How often operations of a group were called, whatever came of it.
+    #[must_use]
+    pub fn calls(&self, operation: Operation) -> u64 {
+        self.0.lock().calls.get(&operation).copied().unwrap_or(0)
+    }
+
+    fn called(&self, operation: Operation) -> Fault {
+        let state = &mut *self.0.lock();
+        let calls = state.calls.entry(operation).or_default();
+        *calls = calls.saturating_add(1);
+        state.faults.get(&operation).copied().unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync + 'static> FaultyStore<S> {
+    /// Wraps a store with which nothing is wrong yet. The clock is for [`Fault::Late`].
+    pub fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store: Arc::new(store),
+            clock,
+            faults: Faults::default(),
+        }
+    }
+
+    /// The handle that says what goes wrong.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// The store itself, with which nothing goes wrong.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        call: impl FnOnce(&S) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        let store = Arc::clone(&self.store);
+        match self.faults.called(operation) {
+            Fault::None => call(&store),
+            Fault::Fail => Reply::failed(asked_for()),
+            Fault::Hang => Reply::later(std::future::pending()),
+            Fault::Late(delay) => {
+                let asleep = self.clock.sleep(delay);
+                Reply::later(async move {
+                    asleep.await;
+                    call(&store).await
+                })
+            }
+            Fault::LoseReply => Reply::later(async move {
+                let _lost = call(&store).await;
+                Err(asked_for())
+            }),
+        }
+    }
+}
+
+fn asked_for() -> StoreError {
+    StoreError::unavailable(InjectedFault)
+}
+
+#[derive(Debug)]
+struct InjectedFault;
+
+impl fmt::Display for InjectedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a test asked for this failure")
+    }
+}
+
+impl Error for InjectedFault {}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::credits::Ledger;
+    use tollgate_core::error::StoreErrorKind;
+    use tollgate_core::memory::MemoryStore;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::records::{change, org};
+
+    fn faulty() -> (FaultyStore<MemoryStore>, ManualClock) {
+        let clock = ManualClock::new();
+        let store = FaultyStore::new(MemoryStore::default(), Arc::new(clock.clone()));
+        (store, clock)
+    }
+
+    #[tokio::test]
+    async fn a_failing_store_does_nothing() {
+        let (store, _) = faulty();
+        store.faults().set(Operation::Wallet, Fault::Fail);
+        let error = store.grant(&org("acme"), 5, change(0)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        let balance = store.store().balance(&org("acme")).await.unwrap();
+        assert_eq!(balance.granted, 0);
+    }
+
+    #[tokio::test]
+    async fn a_lost_reply_was_done() {
+        let (store, _) = faulty();
+        store.faults().set_all(Fault::LoseReply);
+        assert!(store.grant(&org("acme"), 5, change(0)).await.is_err());
+        store.faults().set_all(Fault::None);
+        assert_eq!(store.balance(&org("acme")).await.unwrap().granted, 5);
+        assert_eq!(store.faults().calls(Operation::Wallet), 2);
+        assert_eq!(store.faults().calls(Operation::Hold), 0);
+    }
+
+    #[tokio::test]
+    async fn a_late_reply_waits_for_the_clock() {
+        let (store, clock) = faulty();
+        let delay = Duration::from_secs(3);
+        store.faults().set(Operation::Wallet, Fault::Late(delay));
+        let late = tokio::spawn(store.grant(&org("acme"), 5, change(0)).into_future());
+        tokio::task::yield_now().await;
+        let balance = store.store().balance(&org("acme")).await.unwrap();
+        assert!(!late.is_finished() && balance.granted == 0);
+        clock.advance(delay);
+        assert_eq!(late.await.unwrap().unwrap().granted, 5);
+    }
+
+    #[tokio::test]
+    async fn a_hanging_store_never_answers() {
+        let (store, clock) = faulty();
+        store.faults().set(Operation::Wallet, Fault::Hang);
+        let hung = tokio::spawn(store.balance(&org("acme")).into_future());
+        clock.advance(Duration::from_secs(86_400));
+        tokio::task::yield_now().await;
+        assert!(!hung.is_finished());
+    }
+}

@@ -1,0 +1,168 @@
+//! Every port, each call of it with its fault.
+
+use tollgate_core::change::{Change, ChangeFeed, Changed};
+use tollgate_core::clock::Timestamp;
+use tollgate_core::credits::{Balance, HoldAnswer, HoldRequest, Ledger, Settlement};
+use tollgate_core::id::{HoldId, KeyId, OrgId};
+use tollgate_core::quota::{DebitRequest, Debited, QuotaPeriod, QuotaStore};
+use tollgate_core::rate::Subject;
+use tollgate_core::record::{ApiKey, KeyRecord, Organization};
+use tollgate_core::reply::Reply;
+use tollgate_core::secret::KeyDigest;
+use tollgate_core::store::{CatalogStore, Declaration, KeyStore, Rotation};
+use tollgate_core::usage::{KeyUsage, UsageStore, UsageTotals};
+
+use super::{FaultyStore, Operation};
+
+impl<S: KeyStore> KeyStore for FaultyStore<S> {
+    fn find(&self, digest: &KeyDigest) -> Reply<Option<KeyRecord>> {
+        let digest = *digest;
+        self.run(Operation::Find, move |store| store.find(&digest))
+    }
+
+    fn key(&self, id: &KeyId) -> Reply<Option<ApiKey>> {
+        let id = *id;
+        self.run(Operation::Keys, move |store| store.key(&id))
+    }
+
+    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
+        let organization = organization.clone();
+        self.run(Operation::Keys, move |store| {
+            store.keys(&organization, after, limit)
+        })
+    }
+
+    fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
+        self.run(Operation::Keys, move |store| {
+            store.insert_key(key, digest, change)
+        })
+    }
+
+    fn update_key(&self, key: ApiKey, rotation: Option<Rotation>, change: Change) -> Reply<ApiKey> {
+        self.run(Operation::Keys, move |store| {
+            store.update_key(key, rotation, change)
+        })
+    }
+
+    fn delete_key(&self, id: &KeyId, change: Change) -> Reply<()> {
+        let id = *id;
+        self.run(Operation::Keys, move |store| store.delete_key(&id, change))
+    }
+
+    fn organization(&self, id: &OrgId) -> Reply<Option<Organization>> {
+        let id = id.clone();
+        self.run(Operation::Keys, move |store| store.organization(&id))
+    }
+
+    fn organizations(&self, after: Option<OrgId>, limit: u32) -> Reply<Vec<Organization>> {
+        self.run(Operation::Keys, move |store| {
+            store.organizations(after, limit)
+        })
+    }
+
+    fn insert_organization(&self, organization: Organization, change: Change) -> Reply<()> {
+        self.run(Operation::Keys, move |store| {
+            store.insert_organization(organization, change)
+        })
+    }
+
+    fn update_organization(
+        &self,
+        organization: Organization,
+        change: Change,
+    ) -> Reply<Organization> {
+        self.run(Operation::Keys, move |store| {
+            store.update_organization(organization, change)
+        })
+    }
+}
+
+impl<S: Ledger> Ledger for FaultyStore<S> {
+    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
+        self.run(Operation::Hold, move |store| store.hold(request))
+    }
+
+    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer> {
+        self.run(Operation::Hold, move |store| store.extend(id, to))
+    }
+
+    fn settle(&self, id: HoldId, credits: u64, at: Timestamp) -> Reply<Settlement> {
+        self.run(Operation::Settle, move |store| {
+            store.settle(id, credits, at)
+        })
+    }
+
+    fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
+        let organization = organization.clone();
+        self.run(Operation::Settle, move |store| {
+            store.void(id, &organization, at)
+        })
+    }
+
+    fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
+        self.run(Operation::Settle, move |store| store.expire(now, limit))
+    }
+
+    fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
+        let organization = organization.clone();
+        self.run(Operation::Wallet, move |store| {
+            store.grant(&organization, credits, change)
+        })
+    }
+
+    fn balance(&self, organization: &OrgId) -> Reply<Balance> {
+        let organization = organization.clone();
+        self.run(Operation::Wallet, move |store| store.balance(&organization))
+    }
+}
+
+impl<S: QuotaStore> QuotaStore for FaultyStore<S> {
+    fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+        self.run(Operation::Quota, move |store| store.debit(request))
+    }
+
+    fn give_back(
+        &self,
+        subject: Subject,
+        period: QuotaPeriod,
+        start: Timestamp,
+        units: u64,
+    ) -> Reply<()> {
+        self.run(Operation::Quota, move |store| {
+            store.give_back(subject, period, start, units)
+        })
+    }
+}
+
+impl<S: UsageStore> UsageStore for FaultyStore<S> {
+    fn record_usage(&self, batch: Vec<KeyUsage>) -> Reply<()> {
+        self.run(Operation::Usage, move |store| store.record_usage(batch))
+    }
+
+    fn usage(&self, key: &KeyId) -> Reply<UsageTotals> {
+        let key = *key;
+        self.run(Operation::Usage, move |store| store.usage(&key))
+    }
+}
+
+impl<S: ChangeFeed> ChangeFeed for FaultyStore<S> {
+    fn newest(&self) -> Reply<u64> {
+        self.run(Operation::Feed, S::newest)
+    }
+
+    fn since(&self, after: u64, limit: u32) -> Reply<Vec<Changed>> {
+        self.run(Operation::Feed, move |store| store.since(after, limit))
+    }
+}
+
+impl<S: CatalogStore> CatalogStore for FaultyStore<S> {
+    fn record_declaration(&self, declaration: Declaration) -> Reply<()> {
+        self.run(Operation::Catalog, move |store| {
+            store.record_declaration(declaration)
+        })
+    }
+
+    fn declaration(&self) -> Reply<Option<Declaration>> {
+        self.run(Operation::Catalog, S::declaration)
+    }
+}

@@ -1,0 +1,429 @@
+//! What every [`Ledger`] must do. Whatever happens: settled + held ≤ granted.
+//!
+//! [`ledger_contract!`](crate::ledger_contract) makes one test of each case.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a case panics when the store breaks its contract"
+)]
+
+use tollgate_core::credits::{
+    Allowance, Balance, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settlement,
+};
+use tollgate_core::error::StoreErrorKind;
+
+use crate::at_once::at_once;
+use crate::records::{at, change, hold_id, hold_request, org};
+
+const MONTH: u64 = 31 * 86_400;
+
+/// Makes a test of every case, with the ledger that `$make` builds.
+#[macro_export]
+macro_rules! ledger_contract {
+    ($make:expr) => {
+        $crate::__contract_tests! { ledger, $make;
+            an_unknown_wallet_is_empty,
+            grants_add_up,
+            a_grant_that_overflows_changes_nothing,
+            a_hold_sets_credits_aside,
+            a_hold_takes_what_the_wallet_has_of_a_range,
+            a_hold_of_nothing_needs_no_credits,
+            too_few_credits_are_not_held,
+            holding_twice_holds_once,
+            a_settled_hold_is_charged_and_the_rest_is_free,
+            no_more_is_charged_than_is_held,
+            a_hold_is_settled_once,
+            an_unknown_hold_is_not_settled,
+            a_void_gives_all_back,
+            a_void_after_a_settle_changes_nothing,
+            a_settle_after_a_void_changes_nothing,
+            a_void_before_its_hold_leaves_a_tombstone,
+            an_extension_raises_a_hold_and_never_lowers_it,
+            an_extension_beyond_the_wallet_changes_nothing,
+            a_hold_that_has_ended_is_not_extended,
+            holds_past_their_deadline_expire,
+            no_more_holds_expire_than_asked,
+            a_settle_after_the_expiry_is_fenced,
+            an_allowance_is_granted_once_a_month,
+            an_earlier_month_grants_nothing,
+            an_allowance_serves_the_hold_that_brings_it,
+            an_allowance_that_overflows_holds_nothing,
+            wallets_are_apart,
+            the_last_credits_are_charged_exactly_once,
+            concurrent_calls_with_one_id_hold_once_and_charge_once,
+        }
+    };
+}
+
+async fn granted<L: Ledger>(ledger: &L, credits: u64) {
+    ledger
+        .grant(&org("acme"), credits, change(0))
+        .await
+        .unwrap();
+}
+
+async fn hold<L: Ledger>(ledger: &L, n: u32, least: u64, most: u64) -> HoldAnswer {
+    let request = hold_request(n, "acme", least, most);
+    ledger.hold(request).await.unwrap()
+}
+
+async fn settle<L: Ledger>(ledger: &L, n: u32, credits: u64) -> Settlement {
+    ledger.settle(hold_id(n), credits, at(1)).await.unwrap()
+}
+
+async fn void<L: Ledger>(ledger: &L, n: u32) {
+    let acme = org("acme");
+    ledger.void(hold_id(n), &acme, at(1)).await.unwrap();
+}
+
+/// Asserts what the wallet says: granted, settled, held.
+async fn wallet<L: Ledger>(ledger: &L, granted: u64, settled: u64, held: u64) {
+    let expected = Balance {
+        granted,
+        settled,
+        held,
+    };
+    assert_eq!(ledger.balance(&org("acme")).await.unwrap(), expected);
+}
+
+const fn held(credits: u64, available: u64) -> HoldAnswer {
+    HoldAnswer::Held { credits, available }
+}
+
+/// Nobody is granted anything by being asked for.
+pub async fn an_unknown_wallet_is_empty<L: Ledger>(ledger: &L) {
+    wallet(ledger, 0, 0, 0).await;
+}
+
+/// A grant answers with the wallet as it is then.
+pub async fn grants_add_up<L: Ledger>(ledger: &L) {
+    for granted in [5, 10, 15] {
+        let balance = ledger.grant(&org("acme"), 5, change(0)).await.unwrap();
+        assert_eq!(balance.granted, granted);
+    }
+    wallet(ledger, 15, 0, 0).await;
+}
+
+/// A wallet never holds more than can be counted.
+pub async fn a_grant_that_overflows_changes_nothing<L: Ledger>(ledger: &L) {
+    granted(ledger, 5).await;
+    for credits in [MAX_CREDITS - 4, MAX_CREDITS, MAX_CREDITS + 1, u64::MAX] {
+        let error = ledger
+            .grant(&org("acme"), credits, change(0))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    }
+    wallet(ledger, 5, 0, 0).await;
+    granted(ledger, MAX_CREDITS - 5).await;
+    wallet(ledger, MAX_CREDITS, 0, 0).await;
+    assert_eq!(hold(ledger, 1, 1, u64::MAX).await, held(MAX_CREDITS, 0));
+    wallet(ledger, MAX_CREDITS, 0, MAX_CREDITS).await;
+}
+
+/// What is held is no longer available.
+pub async fn a_hold_sets_credits_aside<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    assert_eq!(hold(ledger, 1, 3, 3).await, held(3, 7));
+    assert_eq!(hold(ledger, 2, 7, 7).await, held(7, 0));
+    wallet(ledger, 10, 0, 10).await;
+}
+
+/// Of least to most, as much is held as there is.
+pub async fn a_hold_takes_what_the_wallet_has_of_a_range<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    assert_eq!(hold(ledger, 1, 1, 6).await, held(6, 4));
+    assert_eq!(hold(ledger, 2, 4, 6).await, held(4, 0));
+    wallet(ledger, 10, 0, 10).await;
+}
+
+/// A range that begins at zero is served from an empty wallet.
+pub async fn a_hold_of_nothing_needs_no_credits<L: Ledger>(ledger: &L) {
+    assert_eq!(hold(ledger, 1, 0, 5).await, held(0, 0));
+    let settled = Settlement::Settled { charged: 0 };
+    assert_eq!(settle(ledger, 1, 5).await, settled);
+    wallet(ledger, 0, 0, 0).await;
+}
+
+/// Less than the least is not set aside, and the same hold may be asked for again.
+pub async fn too_few_credits_are_not_held<L: Ledger>(ledger: &L) {
+    granted(ledger, 3).await;
+    let refused = HoldAnswer::Insufficient { available: 3 };
+    assert_eq!(hold(ledger, 1, 4, 9).await, refused);
+    wallet(ledger, 3, 0, 0).await;
+    granted(ledger, 1).await;
+    assert_eq!(hold(ledger, 1, 4, 9).await, held(4, 0));
+}
+
+/// Asking again with the same id, after a lost answer, is answered as the first time.
+pub async fn holding_twice_holds_once<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    assert_eq!(hold(ledger, 1, 3, 3).await, held(3, 7));
+    assert_eq!(hold(ledger, 1, 3, 3).await, held(3, 7));
+    wallet(ledger, 10, 0, 3).await;
+}
+
+/// The charge is spent, the rest of the hold is available again.
+pub async fn a_settled_hold_is_charged_and_the_rest_is_free<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    let settled = Settlement::Settled { charged: 2 };
+    assert_eq!(settle(ledger, 1, 2).await, settled);
+    wallet(ledger, 10, 2, 0).await;
+}
+
+/// A charge beyond the hold is cut to it.
+pub async fn no_more_is_charged_than_is_held<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    let settled = Settlement::Settled { charged: 5 };
+    assert_eq!(settle(ledger, 1, u64::MAX).await, settled);
+    wallet(ledger, 10, 5, 0).await;
+}
+
+/// The second settle changes nothing.
+pub async fn a_hold_is_settled_once<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    settle(ledger, 1, 2).await;
+    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    wallet(ledger, 10, 2, 0).await;
+}
+
+/// Nothing is charged without a hold.
+pub async fn an_unknown_hold_is_not_settled<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    wallet(ledger, 10, 0, 0).await;
+}
+
+/// A voided hold costs nothing, once or twice.
+pub async fn a_void_gives_all_back<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    hold(ledger, 2, 5, 5).await;
+    void(ledger, 1).await;
+    void(ledger, 1).await;
+    wallet(ledger, 10, 0, 5).await;
+}
+
+/// What was charged stays charged.
+pub async fn a_void_after_a_settle_changes_nothing<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    settle(ledger, 1, 4).await;
+    void(ledger, 1).await;
+    wallet(ledger, 10, 4, 0).await;
+}
+
+/// What was given back stays given back.
+pub async fn a_settle_after_a_void_changes_nothing<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    void(ledger, 1).await;
+    assert_eq!(settle(ledger, 1, 4).await, Settlement::AlreadyEnded);
+    wallet(ledger, 10, 0, 0).await;
+}
+
+/// A hold that overtakes its own void is not opened: nobody would end it.
+pub async fn a_void_before_its_hold_leaves_a_tombstone<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    void(ledger, 1).await;
+    let late = ledger.hold(hold_request(1, "acme", 5, 5)).await;
+    assert_eq!(late.unwrap_err().kind(), StoreErrorKind::Conflict);
+    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    let extended = ledger.extend(hold_id(1), 5).await;
+    assert_eq!(extended.unwrap_err().kind(), StoreErrorKind::NotFound);
+    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 0);
+    wallet(ledger, 10, 0, 0).await;
+}
+
+/// `to` is what the hold has in all.
+pub async fn an_extension_raises_a_hold_and_never_lowers_it<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 2, 2).await;
+    let extend = |to| ledger.extend(hold_id(1), to);
+    assert_eq!(extend(6).await.unwrap(), held(6, 4));
+    assert_eq!(extend(6).await.unwrap(), held(6, 4));
+    assert_eq!(extend(1).await.unwrap(), held(6, 4));
+    wallet(ledger, 10, 0, 6).await;
+    let settled = Settlement::Settled { charged: 6 };
+    assert_eq!(settle(ledger, 1, 9).await, settled);
+    wallet(ledger, 10, 6, 0).await;
+}
+
+/// An extension is held whole or not at all.
+pub async fn an_extension_beyond_the_wallet_changes_nothing<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 2, 2).await;
+    let refused = HoldAnswer::Insufficient { available: 8 };
+    for to in [11, MAX_CREDITS + 1, u64::MAX] {
+        assert_eq!(ledger.extend(hold_id(1), to).await.unwrap(), refused);
+    }
+    wallet(ledger, 10, 0, 2).await;
+}
+
+/// There is nothing to raise.
+pub async fn a_hold_that_has_ended_is_not_extended<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 2, 2).await;
+    settle(ledger, 1, 1).await;
+    for n in [1, 2] {
+        let error = ledger.extend(hold_id(n), 5).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::NotFound);
+    }
+    wallet(ledger, 10, 1, 0).await;
+}
+
+/// A hold whose deadline is not after now ends without a charge.
+pub async fn holds_past_their_deadline_expire<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 2, 2).await;
+    let later = HoldRequest {
+        deadline: at(120),
+        ..hold_request(2, "acme", 3, 3)
+    };
+    ledger.hold(later).await.unwrap();
+    assert_eq!(ledger.expire(at(59), 10).await.unwrap(), 0);
+    wallet(ledger, 10, 0, 5).await;
+    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
+    wallet(ledger, 10, 0, 3).await;
+    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 0);
+}
+
+/// The sweeper decides how much it takes on at once.
+pub async fn no_more_holds_expire_than_asked<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    ledger.grant(&org("other"), 10, change(0)).await.unwrap();
+    for n in 0..5 {
+        hold(ledger, n, 1, 1).await;
+        let other = hold_request(n + 10, "other", 1, 1);
+        ledger.hold(other).await.unwrap();
+    }
+    assert_eq!(ledger.expire(at(60), 0).await.unwrap(), 0);
+    for ended in [4, 4, 2, 0] {
+        assert_eq!(ledger.expire(at(60), 4).await.unwrap(), ended);
+    }
+    wallet(ledger, 10, 0, 0).await;
+    assert_eq!(ledger.balance(&org("other")).await.unwrap().held, 0);
+}
+
+/// A settle that comes too late charges nothing.
+pub async fn a_settle_after_the_expiry_is_fenced<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    hold(ledger, 1, 5, 5).await;
+    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
+    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    void(ledger, 1).await;
+    wallet(ledger, 10, 0, 0).await;
+}
+
+fn with_allowance(n: u32, secs: u64, credits: u64) -> HoldRequest {
+    HoldRequest {
+        allowance: Some(Allowance {
+            month: at(secs),
+            credits,
+        }),
+        ..hold_request(n, "acme", 1, 1)
+    }
+}
+
+/// The first hold of a month brings the plan's credits, the others do not.
+pub async fn an_allowance_is_granted_once_a_month<L: Ledger>(ledger: &L) {
+    for (n, secs, granted) in [(1, 0, 100), (2, 0, 100), (3, MONTH, 200), (4, MONTH, 200)] {
+        ledger.hold(with_allowance(n, secs, 100)).await.unwrap();
+        wallet(ledger, granted, 0, n.into()).await;
+    }
+}
+
+/// A clock that is set back grants nothing again.
+pub async fn an_earlier_month_grants_nothing<L: Ledger>(ledger: &L) {
+    for (n, secs) in [(1, MONTH), (2, 0), (3, MONTH)] {
+        ledger.hold(with_allowance(n, secs, 100)).await.unwrap();
+    }
+    wallet(ledger, 100, 0, 3).await;
+}
+
+/// The allowance is there before its hold is decided, and stays where that is refused.
+pub async fn an_allowance_serves_the_hold_that_brings_it<L: Ledger>(ledger: &L) {
+    let request = with_allowance(1, 0, 1);
+    assert_eq!(ledger.hold(request).await.unwrap(), held(1, 0));
+    let greedy = HoldRequest {
+        least: 60,
+        most: 60,
+        ..with_allowance(2, MONTH, 50)
+    };
+    let refused = HoldAnswer::Insufficient { available: 50 };
+    assert_eq!(ledger.hold(greedy).await.unwrap(), refused);
+    wallet(ledger, 51, 0, 1).await;
+}
+
+/// A wallet that has no room for the allowance is left as it is.
+pub async fn an_allowance_that_overflows_holds_nothing<L: Ledger>(ledger: &L) {
+    granted(ledger, MAX_CREDITS).await;
+    for n in [1, 2] {
+        let overflowing = ledger.hold(with_allowance(n, 0, 1)).await;
+        assert_eq!(overflowing.unwrap_err().kind(), StoreErrorKind::Conflict);
+    }
+    wallet(ledger, MAX_CREDITS, 0, 0).await;
+}
+
+/// Nobody pays for another.
+pub async fn wallets_are_apart<L: Ledger>(ledger: &L) {
+    granted(ledger, 10).await;
+    let other = ledger.hold(hold_request(1, "other", 1, 1)).await.unwrap();
+    assert_eq!(other, HoldAnswer::Insufficient { available: 0 });
+    wallet(ledger, 10, 0, 0).await;
+}
+
+/// C1 under contention: 32 tasks over the last credits charge them all, and none twice.
+pub async fn the_last_credits_are_charged_exactly_once<L: Ledger>(ledger: &L) {
+    const GRANTED: u64 = 100;
+    granted(ledger, GRANTED).await;
+    let (mut charged, mut round) = (0, 0);
+    while charged < GRANTED {
+        assert!(round < 100, "only {charged} were charged");
+        let id = |task: u32| round * 32 + task;
+        let holds = at_once(32, |task| ledger.hold(hold_request(id(task), "acme", 1, 3))).await;
+        bounded(ledger).await;
+        let held = holds.into_iter().filter(|answer| {
+            let answer = answer.as_ref().unwrap();
+            matches!(answer, HoldAnswer::Held { .. })
+        });
+        assert!(held.count() > 0, "no hold of round {round} was answered");
+        let ends = at_once(32, |task| ledger.settle(hold_id(id(task)), 2, at(1))).await;
+        for end in ends {
+            if let Settlement::Settled { charged: credits } = end.unwrap() {
+                charged += credits;
+            }
+        }
+        bounded(ledger).await;
+        round += 1;
+    }
+    assert_eq!(charged, GRANTED);
+    wallet(ledger, GRANTED, GRANTED, 0).await;
+}
+
+async fn bounded<L: Ledger>(ledger: &L) {
+    let balance = ledger.balance(&org("acme")).await.unwrap();
+    assert!(
+        balance.settled + balance.held <= balance.granted,
+        "{balance:?}"
+    );
+}
+
+/// A request that was sent 32 times over is held once and charged once.
+pub async fn concurrent_calls_with_one_id_hold_once_and_charge_once<L: Ledger>(ledger: &L) {
+    granted(ledger, 100).await;
+    let holds = at_once(32, |_| ledger.hold(hold_request(1, "acme", 3, 3))).await;
+    for answer in holds {
+        assert_eq!(answer.unwrap(), held(3, 97));
+    }
+    wallet(ledger, 100, 0, 3).await;
+    let ends = at_once(32, |_| ledger.settle(hold_id(1), 2, at(1))).await;
+    let ended = ends.into_iter().map(Result::unwrap);
+    let once = ended.filter(|end| *end != Settlement::AlreadyEnded).count();
+    assert_eq!(once, 1);
+    wallet(ledger, 100, 2, 0).await;
+}

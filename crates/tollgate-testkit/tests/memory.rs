@@ -1,0 +1,35 @@
+//! The reference implementations keep every contract.
+
+use std::sync::Arc;
+
+use tollgate_core::memory::MemoryStore;
+
+fn store() -> std::future::Ready<Arc<MemoryStore>> {
+    std::future::ready(Arc::default())
+}
+
+mod key_store {
+    tollgate_testkit::key_store_contract!(super::store);
+}
+
+mod ledger {
+    tollgate_testkit::ledger_contract!(super::store);
+}
+
+mod quota_store {
+    tollgate_testkit::quota_store_contract!(super::store);
+}
+
+mod usage_store {
+    tollgate_testkit::usage_store_contract!(super::store);
+}
+
+mod change_feed {
+    tollgate_testkit::change_feed_contract!(super::store);
+}
+
+mod limiter {
+    use tollgate_core::rate::LocalLimiter;
+
+    tollgate_testkit::limiter_contract!(async || Box::new(LocalLimiter::new()));
+}
