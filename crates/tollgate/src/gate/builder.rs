@@ -112,6 +112,14 @@ impl GateBuilder {
         self
     }
 
+    /// Looks keys up in this store, in place of the one for everything. Name that one first.
+    pub fn key_store(mut self, keys: impl KeyStore) -> Self {
+        if let Some(stores) = &mut self.stores {
+            stores.keys = Arc::new(keys);
+        }
+        self
+    }
+
     /// Charges this ledger, in place of the store. Name the store first.
     pub fn ledger(mut self, ledger: impl Ledger) -> Self {
         if let Some(stores) = &mut self.stores {
