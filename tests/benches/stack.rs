@@ -240,7 +240,10 @@ fn main() {
     let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let only = std::env::var("ONLY").unwrap_or_default();
     for _ in 0..rounds {
-        for variant in variants.iter_mut().filter(|variant| variant.name().contains(&only)) {
+        for variant in variants
+            .iter_mut()
+            .filter(|variant| variant.name().contains(&only))
+        {
             variant.round(&runtime);
         }
     }

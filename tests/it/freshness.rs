@@ -80,7 +80,11 @@ impl KeyStore for Dawdling {
 }
 
 fn catalog() -> Catalog {
-    Catalog::builder().scope("iocs:read").plan(Plan::new("free")).build().unwrap()
+    Catalog::builder()
+        .scope("iocs:read")
+        .plan(Plan::new("free"))
+        .build()
+        .unwrap()
 }
 
 fn request(secret: &str) -> Request<Body> {
@@ -98,13 +102,25 @@ fn acme() -> OrgId {
 async fn the_next_request_sees_every_change_while_reads_are_under_way() {
     const CHANGES: usize = 100_000;
     let inner = Arc::new(MemoryStore::default());
-    let dawdling = Dawdling { inner: Arc::clone(&inner), reads: AtomicU32::new(0) };
-    let gate = Gate::builder(catalog()).shared_store(inner).key_store(dawdling);
+    let dawdling = Dawdling {
+        inner: Arc::clone(&inner),
+        reads: AtomicU32::new(0),
+    };
+    let gate = Gate::builder(catalog())
+        .shared_store(inner)
+        .key_store(dawdling);
     let gate = gate.build().await.unwrap();
     let (keys, system) = (gate.keyring().clone(), Actor::system());
-    keys.create_organization(NewOrganization::new(acme(), "free"), &system).await.unwrap();
-    let issued = keys.issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system).await.unwrap();
-    let routes = gate.routes().get("/iocs", async || "[]", scope("iocs:read"));
+    keys.create_organization(NewOrganization::new(acme(), "free"), &system)
+        .await
+        .unwrap();
+    let issued = keys
+        .issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system)
+        .await
+        .unwrap();
+    let routes = gate
+        .routes()
+        .get("/iocs", async || "[]", scope("iocs:read"));
     let app = routes.into_service().unwrap();
 
     let secret = Arc::new(RwLock::new(issued.secret.expose().to_owned()));
@@ -130,10 +146,23 @@ async fn the_next_request_sees_every_change_while_reads_are_under_way() {
         let current = secret.read().clone();
         let (kind, refused) = match change % 6 {
             0 => (keys.disable(&id, &system).await.map(drop), 401),
-            1 => (keys.edit(&id, EditKey::new().scopes::<&str>([]), &system).await.map(drop), 403),
-            2 => (keys.edit(&id, EditKey::new().ip_rules(allow()), &system).await.map(drop), 403),
+            1 => (
+                keys.edit(&id, EditKey::new().scopes::<&str>([]), &system)
+                    .await
+                    .map(drop),
+                403,
+            ),
+            2 => (
+                keys.edit(&id, EditKey::new().ip_rules(allow()), &system)
+                    .await
+                    .map(drop),
+                403,
+            ),
             3 => (keys.suspend(&acme(), &system).await.map(drop), 403),
-            4 => (keys.set_ip_rules(&acme(), &deny(), &system).await.map(drop), 403),
+            4 => (
+                keys.set_ip_rules(&acme(), &deny(), &system).await.map(drop),
+                403,
+            ),
             _ => {
                 let rotated = keys.rotate(&id, Duration::ZERO, &system).await.unwrap();
                 *secret.write() = rotated.secret.expose().to_owned();
@@ -145,8 +174,14 @@ async fn the_next_request_sees_every_change_while_reads_are_under_way() {
         let none = IpRules::default();
         match change % 6 {
             0 => keys.enable(&id, &system).await.map(drop),
-            1 => keys.edit(&id, EditKey::new().scopes(["iocs:read"]), &system).await.map(drop),
-            2 => keys.edit(&id, EditKey::new().ip_rules(none), &system).await.map(drop),
+            1 => keys
+                .edit(&id, EditKey::new().scopes(["iocs:read"]), &system)
+                .await
+                .map(drop),
+            2 => keys
+                .edit(&id, EditKey::new().ip_rules(none), &system)
+                .await
+                .map(drop),
             3 => keys.activate(&acme(), &system).await.map(drop),
             4 => keys.set_ip_rules(&acme(), &none, &system).await.map(drop),
             _ => Ok(()),
@@ -168,16 +203,39 @@ async fn the_next_request_sees_every_change_while_reads_are_under_way() {
 /// A key that was asked for before it existed works as soon as it does.
 #[tokio::test]
 async fn a_digest_that_was_unknown_is_looked_up_again_after_a_creation() {
-    let gate = Gate::builder(catalog()).store(MemoryStore::default()).build().await.unwrap();
+    let gate = Gate::builder(catalog())
+        .store(MemoryStore::default())
+        .build()
+        .await
+        .unwrap();
     let (keys, system) = (gate.keyring(), Actor::system());
-    keys.create_organization(NewOrganization::new(acme(), "free"), &system).await.unwrap();
-    let app = gate.routes().get("/iocs", async || "[]", scope("iocs:read")).into_service().unwrap();
-    let issued = keys.issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system).await.unwrap();
+    keys.create_organization(NewOrganization::new(acme(), "free"), &system)
+        .await
+        .unwrap();
+    let app = gate
+        .routes()
+        .get("/iocs", async || "[]", scope("iocs:read"))
+        .into_service()
+        .unwrap();
+    let issued = keys
+        .issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system)
+        .await
+        .unwrap();
     let text = issued.secret.expose();
     keys.delete(&issued.key.id, &system).await.unwrap();
-    assert_eq!(app.clone().oneshot(request(text)).await.unwrap().status(), 401);
-    let again = keys.issue(NewKey::new(acme(), "l").scopes(["iocs:read"]), &system).await.unwrap();
-    let status = app.oneshot(request(again.secret.expose())).await.unwrap().status();
+    assert_eq!(
+        app.clone().oneshot(request(text)).await.unwrap().status(),
+        401
+    );
+    let again = keys
+        .issue(NewKey::new(acme(), "l").scopes(["iocs:read"]), &system)
+        .await
+        .unwrap();
+    let status = app
+        .oneshot(request(again.secret.expose()))
+        .await
+        .unwrap()
+        .status();
     assert_eq!(status, 200);
 }
 
@@ -199,18 +257,35 @@ async fn another_process_on_the_same_file_sees_a_revocation_within_a_second() {
     let store = SqliteStore::open(&database).await.unwrap();
     let gate = Gate::builder(catalog()).store(store).build().await.unwrap();
     let (keys, system) = (gate.keyring(), Actor::system());
-    keys.create_organization(NewOrganization::new(acme(), "free"), &system).await.unwrap();
-    let issued = keys.issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system).await.unwrap();
-    let app = gate.routes().get("/iocs", async || "[]", scope("iocs:read")).into_service().unwrap();
+    keys.create_organization(NewOrganization::new(acme(), "free"), &system)
+        .await
+        .unwrap();
+    let issued = keys
+        .issue(NewKey::new(acme(), "k").scopes(["iocs:read"]), &system)
+        .await
+        .unwrap();
+    let app = gate
+        .routes()
+        .get("/iocs", async || "[]", scope("iocs:read"))
+        .into_service()
+        .unwrap();
     let status = async || {
-        app.clone().oneshot(request(issued.secret.expose())).await.unwrap().status().as_u16()
+        app.clone()
+            .oneshot(request(issued.secret.expose()))
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!(status().await, 200);
 
     let name = "freshness::another_process_on_the_same_file_sees_a_revocation_within_a_second";
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", name]).env(CHILD, &database);
-    let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+    let output = tokio::task::spawn_blocking(move || child.output())
+        .await
+        .unwrap()
+        .unwrap();
     #[expect(clippy::disallowed_methods, reason = "the claim is about real time")]
     let revoked = Instant::now();
     assert!(output.status.success(), "{output:?}");

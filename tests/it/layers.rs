@@ -36,13 +36,26 @@ impl Bench {
     async fn new() -> Self {
         let minute = std::time::Duration::from_secs(60);
         let plan = Plan::new("free").rate(RateLimit::exact(2, minute).unwrap());
-        let catalog = Catalog::builder().scopes(["a:read", "b:read"]).plan(plan).build().unwrap();
-        let gate = Gate::builder(catalog).store(MemoryStore::default()).build().await.unwrap();
+        let catalog = Catalog::builder()
+            .scopes(["a:read", "b:read"])
+            .plan(plan)
+            .build()
+            .unwrap();
+        let gate = Gate::builder(catalog)
+            .store(MemoryStore::default())
+            .build()
+            .await
+            .unwrap();
         let (org, actor) = (OrgId::new("acme").unwrap(), Actor::system());
         let new = NewOrganization::new(org.clone(), "free");
-        gate.keyring().create_organization(new, &actor).await.unwrap();
+        gate.keyring()
+            .create_organization(new, &actor)
+            .await
+            .unwrap();
         let rules = IpRules::allowing("192.0.2.0/24".parse().unwrap());
-        let key = NewKey::new(org.clone(), "probe").scopes(["a:read"]).ip_rules(rules);
+        let key = NewKey::new(org.clone(), "probe")
+            .scopes(["a:read"])
+            .ip_rules(rules);
         let issued = gate.keyring().issue(key, &actor).await.unwrap();
         let secret = issued.secret.expose().to_owned();
         Self { gate, org, secret }
@@ -64,7 +77,11 @@ where
 {
     let (head, body) = app.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    (head.status, head.headers, String::from_utf8(body.into()).unwrap())
+    (
+        head.status,
+        head.headers,
+        String::from_utf8(body.into()).unwrap(),
+    )
 }
 
 fn hello() -> Router {
@@ -90,9 +107,15 @@ async fn envelope_alone_shapes_what_the_framework_says() {
 #[tokio::test]
 async fn client_address_alone_tells_the_handler() {
     let app = Router::new()
-        .route("/", get(async |address: ClientAddress| format!("{:?}", address.0)))
+        .route(
+            "/",
+            get(async |address: ClientAddress| format!("{:?}", address.0)),
+        )
         .layer(ClientAddressLayer::new(TrustedProxies::none()))
-        .layer(MockConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 1))));
+        .layer(MockConnectInfo(std::net::SocketAddr::from((
+            [192, 0, 2, 7],
+            1,
+        ))));
     assert_eq!(call(app, nobody()).await.2, "Some(192.0.2.7)");
 }
 
@@ -100,7 +123,10 @@ async fn client_address_alone_tells_the_handler() {
 async fn authenticate_alone_leaves_a_principal() {
     let bench = Bench::new().await;
     let app = Router::new()
-        .route("/", get(async |caller: Principal| caller.key_name().to_owned()))
+        .route(
+            "/",
+            get(async |caller: Principal| caller.key_name().to_owned()),
+        )
         .layer(AuthenticateLayer::new(&bench.gate));
     assert_eq!(call(app.clone(), bench.request()).await.2, "probe");
     let (status, headers, body) = call(app, nobody()).await;
@@ -136,7 +162,12 @@ async fn scope_guard_demands_a_scope_and_leaves_404_alone() {
     let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="b:read""#;
     assert_eq!(headers["www-authenticate"], challenge);
     let elsewhere = Request::get("/no").header("x-api-key", &bench.secret);
-    assert_eq!(call(app("b:read"), elsewhere.body(Body::empty()).unwrap()).await.0, 404);
+    assert_eq!(
+        call(app("b:read"), elsewhere.body(Body::empty()).unwrap())
+            .await
+            .0,
+        404
+    );
     assert!(ScopeGuardLayer::new(&bench.gate, scope("c:read")).is_err());
 }
 
@@ -148,21 +179,35 @@ async fn rate_limit_alone_counts_and_says_so() {
         .layer(AuthenticateLayer::new(&bench.gate));
     for (status, remaining) in [(200, "1"), (200, "0"), (429, "0")] {
         let (got, headers, _) = call(app.clone(), bench.request()).await;
-        assert_eq!((got.as_u16(), headers["x-ratelimit-remaining"].to_str().unwrap()), (status, remaining));
+        assert_eq!(
+            (
+                got.as_u16(),
+                headers["x-ratelimit-remaining"].to_str().unwrap()
+            ),
+            (status, remaining)
+        );
     }
 }
 
 #[tokio::test]
 async fn credit_meter_alone_charges_success_only() {
     let bench = Bench::new().await;
-    bench.gate.grant_credits(&bench.org, 10, &Actor::system()).await.unwrap();
+    bench
+        .gate
+        .grant_credits(&bench.org, 10, &Actor::system())
+        .await
+        .unwrap();
     let app = |status: StatusCode| {
         Router::new()
-            .route("/", get(async move |bill: Bill| (status, bill.held().to_string())))
+            .route(
+                "/",
+                get(async move |bill: Bill| (status, bill.held().to_string())),
+            )
             .layer(CreditMeterLayer::new(&bench.gate, authenticated().credits(4)).unwrap())
             .layer(AuthenticateLayer::new(&bench.gate))
     };
-    for (handler, status, available) in [(200, 200, 6), (500, 500, 6), (200, 200, 2), (200, 402, 2)] {
+    for (handler, status, available) in [(200, 200, 6), (500, 500, 6), (200, 200, 2), (200, 402, 2)]
+    {
         let handler = StatusCode::from_u16(handler).unwrap();
         assert_eq!(call(app(handler), bench.request()).await.0, status);
         let balance = bench.gate.balance(&bench.org).await.unwrap();

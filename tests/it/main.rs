@@ -8,5 +8,7 @@
     reason = "a test that goes wrong fails"
 )]
 
+mod compile_fail;
 mod freshness;
 mod layers;
+mod layout;

@@ -131,6 +131,7 @@ impl DenialKind {
     }
 
     /// The one table of statuses, codes and messages.
+    #[expect(clippy::too_many_lines, reason = "a table, one row a kind")]
     fn row(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
@@ -303,7 +304,8 @@ impl Denial {
             kind,
             details: Map::new(),
             message: None,
-            retry_after: None,
+            // Every 503 says when to come back (RFC 9110 §15.6.4).
+            retry_after: (kind == DenialKind::Unavailable).then_some(Duration::from_secs(1)),
             scopes: None,
             reason: None,
         }))
@@ -358,9 +360,7 @@ impl Denial {
             reason.push_str(&source.to_string());
             cause = source.source();
         }
-        Self::new(DenialKind::Unavailable)
-            .with_retry_after(Duration::from_secs(1))
-            .with_reason(reason)
+        Self::new(DenialKind::Unavailable).with_reason(reason)
     }
 
     /// In which way the request was turned away.
@@ -481,6 +481,40 @@ mod tests {
     fn codes_are_distinct() {
         let codes: HashSet<_> = DenialKind::ALL.iter().map(|kind| kind.code()).collect();
         assert_eq!(codes.len(), DenialKind::ALL.len());
+    }
+
+    /// The name of each `##` section of `docs/ERRORS.md`, and its text.
+    fn documented() -> Vec<(&'static str, &'static str)> {
+        include_str!("../../../docs/ERRORS.md")
+            .split("\n## ")
+            .skip(1)
+            .filter_map(|section| section.split_once("\n\n"))
+            .collect()
+    }
+
+    #[test]
+    fn each_code_is_documented_with_its_status_and_no_other_is() {
+        let documented = documented();
+        let names = documented.iter().map(|(name, _)| *name);
+        let codes = DenialKind::ALL.iter().map(|kind| kind.code());
+        assert!(names.eq(codes.chain(["Errors of the framework"])));
+        for (kind, (code, text)) in DenialKind::ALL.iter().zip(documented) {
+            let status = format!("{}. ", kind.status());
+            assert!(text.starts_with(&status), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn each_code_of_the_framework_is_documented() {
+        let (_, table) = documented().pop().unwrap();
+        for status in 400..600 {
+            let code = format!("| `{}` |", DenialKind::Status(status).code());
+            let of_all = ["400", "500"].map(|first| format!("| {first}, and"));
+            let row = table.lines().find(|line| line.ends_with(&code)).unwrap();
+            let listed = row.starts_with(&format!("| {status} |"));
+            let rest = of_all.iter().any(|start| row.starts_with(start));
+            assert!(listed || rest, "{status}: {row}");
+        }
     }
 
     #[test]

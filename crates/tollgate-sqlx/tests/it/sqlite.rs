@@ -1,6 +1,4 @@
 //! What is SQLite's own: files, processes that share one, and calls that are dropped.
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::future::poll_fn;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,4 @@
 //! The store keeps every contract, on a file and in memory.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 macro_rules! contracts {
     ($make:expr) => {

@@ -1,0 +1,160 @@
+//! The flags of every example. Those with a value have an environment variable too.
+
+use std::fmt;
+use std::io;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use tokio::net::TcpListener;
+use tollgate_sqlx::SqliteStore;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::failure::Failure;
+
+/// What an example was told at its start.
+#[derive(Clone, Debug)]
+pub struct Flags {
+    listen: Setting,
+    database: Setting,
+    permissions: bool,
+}
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Listens here; port 0 takes any free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "TOLLGATE_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: String,
+
+    /// Keeps keys here, and makes the file if there is none; `sqlite::memory:` keeps nothing
+    #[arg(long, value_name = "URL", env = "TOLLGATE_DATABASE")]
+    database: String,
+
+    /// Prints what each route demands, as a Markdown table, and exits
+    #[arg(long)]
+    permissions: bool,
+}
+
+/// A value, and where it is from, so that an error can name the place.
+#[derive(Clone, Debug)]
+struct Setting {
+    value: String,
+    source: &'static str,
+}
+
+impl Flags {
+    /// Reads the command line and the environment. Ends the process at `--help`, and with a
+    /// sentence at flags that make no sense.
+    ///
+    /// `about` says what the example is, `database` where it keeps keys unless told otherwise.
+    #[must_use]
+    pub fn read(about: &'static str, database: &'static str) -> Self {
+        let command = Arguments::command()
+            .about(about)
+            .mut_arg("database", |arg| {
+                arg.required(false).default_value(database)
+            });
+        let matches = command.get_matches();
+        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Self {
+            listen: Setting {
+                value: arguments.listen,
+                source: source(&matches, "listen", "--listen", "TOLLGATE_LISTEN"),
+            },
+            database: Setting {
+                value: arguments.database,
+                source: source(&matches, "database", "--database", "TOLLGATE_DATABASE"),
+            },
+            permissions: arguments.permissions,
+        }
+    }
+
+    /// Whether only the permission map is wanted.
+    #[must_use]
+    pub const fn permissions(&self) -> bool {
+        self.permissions
+    }
+
+    /// Where the database is, without the scheme of its URL.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        let url = &self.database.value;
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        path.strip_prefix("//").unwrap_or(path)
+    }
+
+    /// Listens where it was told to.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that names the address and where it is from.
+    pub async fn listen(&self) -> Result<TcpListener, Failure> {
+        TcpListener::bind(&self.listen.value)
+            .await
+            .map_err(|error| {
+                Failure::new(format!("cannot listen on {}: {error}", self.listen))
+                    .with_remedy("name another address and port, such as `--listen 127.0.0.1:0`")
+            })
+    }
+
+    /// Opens the database that it was told.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that names the database and where that is from.
+    pub async fn open(&self) -> Result<SqliteStore, Failure> {
+        SqliteStore::open(&self.database.value)
+            .await
+            .map_err(|error| {
+                // Not the value itself: a URL may hold a password. The error names the file.
+                let place = self.database.source;
+                let reason = Failure::from(error);
+                Failure::new(format!("cannot open the database (from {place}): {reason}"))
+                    .with_remedy("name another file, such as `--database ./keys.db`")
+            })
+    }
+}
+
+/// Logs to stderr what `RUST_LOG` names; warnings and errors if it names nothing.
+///
+/// # Errors
+///
+/// A [`Failure`] if `RUST_LOG` makes no sense.
+pub fn log_to_stderr() -> Result<(), Failure> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .from_env()
+        .map_err(|error| {
+            Failure::new(format!("cannot use RUST_LOG: {error}"))
+                .with_remedy("write a level, or targets with levels, such as `tollgate=info`")
+        })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    Ok(())
+}
+
+fn source(
+    matches: &ArgMatches,
+    id: &str,
+    flag: &'static str,
+    variable: &'static str,
+) -> &'static str {
+    match matches.value_source(id) {
+        Some(ValueSource::EnvVariable) => variable,
+        Some(ValueSource::DefaultValue) | None => "the default",
+        Some(_) => flag,
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (from {})", self.value, self.source)
+    }
+}

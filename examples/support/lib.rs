@@ -1,0 +1,24 @@
+//! What the examples share: their flags, and how they fail and stop.
+
+pub mod failure;
+pub mod flags;
+pub mod interrupt;
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_shows_the_ten_lines() {
+        let readme = include_str!("../../README.md");
+        let shown: String = include_str!("../ten_lines.rs")
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("# "))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        assert!(readme.contains(&format!("```rust,no_run\n{shown}```\n")));
+    }
+}

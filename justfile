@@ -1,0 +1,31 @@
+# Lists what there is.
+[private]
+default:
+    @just --list --unsorted
+
+# Every check that CI makes, in the order that fails soonest.
+ci: fmt lint doc test
+
+# Is the code formatted?
+fmt:
+    cargo fmt --all --check
+
+# Does clippy have nothing to say, tests and examples included?
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Do the docs build, with every link in them?
+doc $RUSTDOCFLAGS="-D warnings":
+    cargo doc --workspace --no-deps --locked
+
+# Do the tests pass, the examples' and the docs' too?
+test:
+    cargo test --workspace
+
+# Starts the quickstart: `just run --listen 127.0.0.1:0`.
+run *flags:
+    cargo run --example quickstart -- {{ flags }}
+
+# Measures what the stack adds to a request.
+bench:
+    cargo bench --bench stack

@@ -1,0 +1,58 @@
+//! Who may depend on whom: adapters and edges know core, core knows nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Allowed dependencies inside the workspace, and databases, frameworks and runtimes that a crate
+/// must stay free of. Dev-dependencies may not point back either.
+const ALLOWED: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "tollgate-core",
+        &[],
+        &["axum", "http", "sqlx", "tower", "tracing"],
+    ),
+    ("tollgate-testkit", &["tollgate-core"], &["axum", "sqlx"]),
+    (
+        "tollgate-sqlx",
+        &["tollgate-core", "tollgate-testkit"],
+        &["axum", "http", "tower"],
+    ),
+    ("tollgate", &["tollgate-core"], &["sqlx"]),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    let cargo = std::env::var("CARGO").unwrap();
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages: BTreeMap<&str, BTreeSet<&str>> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let names = package["dependencies"].as_array().unwrap().iter();
+            let names = names.map(|dependency| dependency["name"].as_str().unwrap());
+            (package["name"].as_str().unwrap(), names.collect())
+        })
+        .collect();
+    for (name, allowed, never) in ALLOWED {
+        let ours = packages[name]
+            .iter()
+            .filter(|dependency| packages.contains_key(*dependency));
+        let ours: Vec<_> = ours
+            .copied()
+            .filter(|ours| !allowed.contains(ours))
+            .collect();
+        assert!(ours.is_empty(), "{name} depends on {ours:?}");
+        let foreign: Vec<_> = never
+            .iter()
+            .filter(|never| packages[name].contains(*never))
+            .collect();
+        assert!(foreign.is_empty(), "{name} depends on {foreign:?}");
+    }
+}
