@@ -1,4 +1,4 @@
-//! The stack, through its public interface.
+//! The whole stack, over real HTTP, through its public interface.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -9,6 +9,19 @@
 )]
 
 mod compile_fail;
+mod consumption;
+mod denials;
+mod endings;
+mod extraction;
+mod framework_errors;
 mod freshness;
+mod headers;
 mod layers;
 mod layout;
+mod limits;
+mod observe;
+mod prices;
+mod routing;
+mod start;
+mod support;
+mod telemetry;

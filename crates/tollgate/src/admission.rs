@@ -153,8 +153,14 @@ fn charge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> Reply<(), D
     if !route.access.observed.has(Check::Credits) {
         return charged;
     }
-    let route = Arc::clone(route);
-    charged.map_result(move |charged| observe(&route, Check::Credits, || charged))
+    let (route, ticket) = (Arc::clone(route), ticket.clone());
+    charged.map_result(move |charged| {
+        if charged.is_err() {
+            // Without a tab the handler's bill charges nothing, in place of failing later.
+            drop(ticket.with(|passage| passage.tab.take()));
+        }
+        observe(&route, Check::Credits, || charged)
+    })
 }
 
 /// Lets a refusal pass that the route only observes.
@@ -172,7 +178,7 @@ fn observe(
     }
 }
 
-fn would_refuse(route: &Route, denial: &Denial) {
+pub(crate) fn would_refuse(route: &Route, denial: &Denial) {
     tracing::info!(route = %route.name(), %denial, "would refuse, but only observes");
     route.decisions().count_observed(denial.kind().code());
 }

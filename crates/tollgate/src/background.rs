@@ -118,14 +118,19 @@ async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
     }
 }
 
-/// Writes what was counted; what cannot be written is lost, and said to be.
+/// Writes what was counted. What cannot be written is tried again with the next batch; if only
+/// the answer was lost, it is counted twice: these are statistics.
 pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
     let batch = gate.usage().drain();
     if batch.is_empty() {
         return Ok(());
     }
-    let asked = gate.usage_store().record_usage(batch);
-    within(gate.clock(), DEADLINE, "the usage store", asked).await
+    let asked = gate.usage_store().record_usage(batch.clone());
+    let written = within(gate.clock(), DEADLINE, "the usage store", asked).await;
+    if written.is_err() {
+        gate.usage().put_back(batch);
+    }
+    written
 }
 
 /// Ends holds that a crash left open.

@@ -5,7 +5,9 @@ use http::request;
 use tollgate_core::credits::Price;
 use tollgate_core::deadline::within;
 
-use crate::denial::Denial;
+use crate::access::Check;
+use crate::admission::would_refuse;
+use crate::denial::{Denial, DenialKind};
 use crate::passage::Ticket;
 use crate::tab::{Closing, Tab, Till};
 
@@ -63,12 +65,12 @@ impl Bill {
             .ok()
             .and_then(|count| each.checked_mul(count))
         else {
-            return Err(Denial::new(crate::DenialKind::InsufficientCredits));
+            return Err(Denial::new(DenialKind::InsufficientCredits));
         };
         self.hold(total).await?;
         self.ticket.with(|passage| {
             if let Some(tab) = passage.tab.as_mut() {
-                tab.count(total);
+                tab.count(total.min(tab.held()));
             }
         });
         Ok(())
@@ -78,22 +80,44 @@ impl Bill {
     ///
     /// # Errors
     ///
-    /// As [`items`](Self::items).
+    /// As [`items`](Self::items), and a 500 if that is more than the route may cost at most.
     pub async fn hold(&mut self, credits: u64) -> Result<(), Denial> {
         let Some(till) = self.till.clone() else {
             return Ok(());
         };
         let reply = self.ticket.with(|passage| {
             let tab = passage.tab.as_ref().filter(|tab| tab.held() < credits)?;
+            if let Price::Between { most, .. } = tab.price()
+                && credits > most
+            {
+                let reason =
+                    format!("{credits} credits asked for, but the route costs at most {most}");
+                return Some(Err(Denial::new(DenialKind::Internal).with_reason(reason)));
+            }
             let asked = till.ledger.extend(tab.id(), credits);
-            Some(within(&*till.clock, till.deadline, "the ledger", asked))
+            Some(Ok(within(&*till.clock, till.deadline, "the ledger", asked)))
         });
         let Some(reply) = reply else { return Ok(()) };
-        let answer = reply.await.map_err(|error| Denial::unavailable(&error))?;
-        self.ticket.with(|passage| match passage.tab.as_mut() {
-            Some(tab) => tab.note(answer, credits),
-            None => Ok(()),
-        })
+        let held = reply?.await.map_err(|error| Denial::unavailable(&error));
+        let noted = held.and_then(|answer| {
+            self.ticket.with(|passage| match passage.tab.as_mut() {
+                Some(tab) => tab.note(answer, credits),
+                None => Ok(()),
+            })
+        });
+        noted.or_else(|denial| self.excuse(denial))
+    }
+
+    /// Lets a refusal pass where the route only observes credits.
+    fn excuse(&self, denial: Denial) -> Result<(), Denial> {
+        let route = self.ticket.with(|passage| passage.route.clone());
+        match route {
+            Some(route) if route.access.observed.has(Check::Credits) => {
+                would_refuse(&route, &denial);
+                Ok(())
+            }
+            _ => Err(denial),
+        }
     }
 
     /// Records what the work costs, at most what is held. The last record counts; it is charged
@@ -123,7 +147,7 @@ impl Bill {
             Closing::Done(charged) => charged,
             Closing::Waits(future) => future.await,
         };
-        charged.ok_or_else(|| crate::DenialKind::Unavailable.into())
+        charged.ok_or_else(|| DenialKind::Unavailable.into())
     }
 }
 

@@ -147,6 +147,13 @@ impl Credentials {
         }
         found.0
     }
+
+    /// Takes keys out of a copy of the URI, such as the one that an outer router kept.
+    pub(crate) fn hide(&self, uri: &mut Uri) {
+        if let Some(name) = &self.query {
+            take_query(uri, name, |_| {});
+        }
+    }
 }
 
 /// What a request brought.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
+use axum::extract::OriginalUri;
 use http::{HeaderValue, request};
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, ChangeFeed};
@@ -247,6 +248,10 @@ impl Gate {
             reader,
             ..
         } = &*self.0;
+        // Inside a bigger app, its router has kept the URI as it came.
+        if let Some(OriginalUri(original)) = head.extensions.get_mut::<OriginalUri>() {
+            credentials.hide(original);
+        }
         credentials.take(&mut head.headers, &mut head.uri, reader)
     }
 

@@ -21,7 +21,6 @@ use pin_project_lite::pin_project;
 use tollgate_core::reply::BoxFuture;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::Span;
 
 use crate::client_address;
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
@@ -80,25 +79,21 @@ where
         if let Some(peer) = self.peer {
             head.extensions.insert(ConnectInfo(peer));
         }
-        let (finish, span) = enter(&self.gate, &mut head);
+        let finish = enter(&self.gate, &mut head);
         let state = if is_preflight(&head) {
             State::Preflight
         } else {
-            let _entered = span.enter();
+            let _entered = finish.span().enter();
             State::Running {
                 inner: self.inner.call(Request::from_parts(head, body)),
             }
         };
-        ResponseFuture {
-            state,
-            finish,
-            span,
-        }
+        ResponseFuture { state, finish }
     }
 }
 
 /// Steps 1 to 4: the id, the address, the credential.
-fn enter(gate: &Gate, head: &mut request::Parts) -> (Finish, Span) {
+fn enter(gate: &Gate, head: &mut request::Parts) -> Finish {
     let now = gate.clock().now();
     let peer = client_address::peer(&head.extensions);
     let trusted = peer.is_some_and(|peer| gate.proxies().trusts(peer));
@@ -123,7 +118,7 @@ fn enter(gate: &Gate, head: &mut request::Parts) -> (Finish, Span) {
         ..Passage::default()
     });
     head.extensions.insert(ticket.clone());
-    (Finish::new(gate.clone(), ticket, id, presented), span)
+    Finish::new(gate.clone(), ticket, id, presented, span)
 }
 
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
@@ -142,7 +137,6 @@ pin_project! {
         #[pin]
         state: State<F>,
         finish: Finish,
-        span: Span,
     }
 }
 
@@ -169,7 +163,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let _entered = this.span.enter();
+        let span = this.finish.span().clone();
+        let _entered = span.enter();
         let response = match this.state.as_mut().project() {
             StateProj::Preflight => {
                 let mut response = Response::new(Body::empty());
@@ -190,7 +185,7 @@ where
                     .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
             }
         };
-        match this.finish.finish(response, this.span) {
+        match this.finish.finish(response) {
             Finished::Now(response) => Poll::Ready(Ok(response)),
             Finished::AfterSettle(settle, response) => {
                 this.state.set(State::Settling {

@@ -163,7 +163,11 @@ impl Tab {
                 self.held
             )));
         }
-        self.recorded = Some(credits);
+        // A route that costs between two bounds costs at least the lower one.
+        self.recorded = Some(match self.price {
+            Price::Between { least, .. } => credits.max(least.min(self.held)),
+            _ => credits,
+        });
         Ok(())
     }
 

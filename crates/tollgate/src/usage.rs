@@ -99,24 +99,36 @@ impl UsageCounter {
     }
 }
 
+/// How many keys' usage is kept for another try while its store is down.
+const MOST_UNWRITTEN: usize = 100_000;
+
 /// The counters that have something to write.
 #[derive(Debug, Default)]
-pub(crate) struct UsageLog(Mutex<Vec<Arc<UsageCounter>>>);
+pub(crate) struct UsageLog {
+    counters: Mutex<Vec<Arc<UsageCounter>>>,
+    unwritten: Mutex<Vec<KeyUsage>>,
+}
 
 impl UsageLog {
     pub(crate) fn record(&self, counter: &Arc<UsageCounter>, used: &Use<'_>) {
         if counter.add(used) {
-            self.0.lock().push(Arc::clone(counter));
+            self.counters.lock().push(Arc::clone(counter));
         }
     }
 
     /// Takes all that is not written yet.
     pub(crate) fn drain(&self) -> Vec<KeyUsage> {
-        let counters = std::mem::take(&mut *self.0.lock());
-        counters
-            .iter()
-            .filter_map(|counter| counter.drain())
-            .collect()
+        let mut batch = std::mem::take(&mut *self.unwritten.lock());
+        let counters = std::mem::take(&mut *self.counters.lock());
+        batch.extend(counters.iter().filter_map(|counter| counter.drain()));
+        batch
+    }
+
+    /// Keeps what could not be written for the next batch, as far as there is room.
+    pub(crate) fn put_back(&self, batch: Vec<KeyUsage>) {
+        let mut unwritten = self.unwritten.lock();
+        let room = MOST_UNWRITTEN.saturating_sub(unwritten.len());
+        unwritten.extend(batch.into_iter().take(room));
     }
 }
 

@@ -17,12 +17,15 @@ use tollgate_core::secret::{Digester, KeyDigest};
 /// A slot for each hot key, give or take; a key whose slot is taken is digested again.
 const SLOTS: usize = 4096;
 
+/// The fingerprint and digest of one key.
+type Slot = Mutex<Option<(u128, KeyDigest)>>;
+
 /// Turns what looks like a key into its digest.
 pub(crate) struct Reader {
     format: KeyFormat,
     digester: Digester,
     fingerprint_key: [u8; 16],
-    slots: Box<[Mutex<Option<(u128, KeyDigest)>>]>,
+    slots: Box<[Slot]>,
 }
 
 impl Reader {
@@ -46,8 +49,8 @@ impl Reader {
         let mut hasher = SipHasher24::new_with_key(&self.fingerprint_key);
         hasher.write(text.as_bytes());
         let fingerprint = hasher.finish128().as_u128();
-        let at = usize::try_from(fingerprint % SLOTS as u128).unwrap_or(0);
-        let slot = self.slots.get(at);
+        let at = fingerprint.checked_rem(SLOTS as u128).unwrap_or(0);
+        let slot = usize::try_from(at).ok().and_then(|at| self.slots.get(at));
         if let Some(slot) = slot
             && let Some((kept, digest)) = *slot.lock()
             && kept == fingerprint

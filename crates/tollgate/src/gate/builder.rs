@@ -83,7 +83,7 @@ impl GateBuilder {
             failures_per_minute: 300,
             tells_key_state: false,
             charge_deadline: Duration::from_secs(1),
-            hold_for: Duration::from_secs(60),
+            hold_for: Duration::from_secs(300),
             sessions: None,
         }
     }
@@ -203,7 +203,10 @@ impl GateBuilder {
         self
     }
 
-    /// How long credits stay held if the process dies; a minute unless said otherwise.
+    /// How long credits stay held if the process dies; five minutes unless said otherwise.
+    ///
+    /// A hold is not renewed: a request that takes longer than this is not charged. Put a shorter
+    /// timeout around routes that have a price.
     pub const fn hold_for(mut self, time: Duration) -> Self {
         self.hold_for = time;
         self

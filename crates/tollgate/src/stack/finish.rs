@@ -30,6 +30,7 @@ pub(crate) struct Finish {
     ticket: Ticket,
     id: HeaderValue,
     presented: Presented,
+    span: Span,
     done: bool,
 }
 
@@ -45,17 +46,23 @@ impl Finish {
         ticket: Ticket,
         id: HeaderValue,
         presented: Presented,
+        span: Span,
     ) -> Self {
         Self {
             gate,
             ticket,
             id,
             presented,
+            span,
             done: false,
         }
     }
 
-    pub(super) fn finish(&mut self, mut response: Response<Body>, span: &Span) -> Finished {
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
         self.done = true;
         let passage = self.ticket.with(std::mem::take);
         let denial = shape(self.gate.errors(), Some(&self.id), &mut response);
@@ -63,7 +70,7 @@ impl Finish {
         let outcome = denial
             .as_ref()
             .map_or_else(|| class(response.status()), |denial| denial.kind().code());
-        self.record(&passage, outcome, Some(response.status()), span);
+        self.record(&passage, outcome, Some(response.status()));
         if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
             tracing::info!(%denial, "refused");
         }
@@ -144,13 +151,7 @@ impl Finish {
         }
     }
 
-    fn record(
-        &self,
-        passage: &Passage,
-        outcome: &'static str,
-        status: Option<StatusCode>,
-        span: &Span,
-    ) {
+    fn record(&self, passage: &Passage, outcome: &'static str, status: Option<StatusCode>) {
         let decisions = match &passage.route {
             Some(route) => route.decisions(),
             None => self.gate.unmatched(),
@@ -171,6 +172,7 @@ impl Finish {
                 },
             );
         }
+        let span = &self.span;
         if span.is_disabled() {
             return;
         }
@@ -195,7 +197,7 @@ impl Drop for Finish {
             return;
         }
         let passage = self.ticket.with(std::mem::take);
-        self.record(&passage, "hung_up", None, &Span::none());
+        self.record(&passage, "hung_up", None);
         if let Some(tab) = passage.tab {
             tab.close(Ending::HungUp).finish_in(&self.gate.till().tasks);
         }
