@@ -257,7 +257,7 @@ async fn a_charge_that_fails_is_left_to_the_sweeper_which_gives_it_back() {
     assert_eq!(app.get("/").key(&key).status().await, 200);
     assert_eq!(app.balance("acme").held, 4);
     app.faults.set_all(Fault::None);
-    app.clock.advance(crate::support::MINUTE);
+    app.clock.advance(5 * crate::support::MINUTE);
     app.settled().await;
     assert_eq!(app.balance("acme").available(), 20);
 }

@@ -111,10 +111,16 @@ async fn setting_more_than_is_held_is_the_apps_mistake() {
     let answer = app.get("/set/11").key(&key).send().await;
     assert_eq!((answer.status, &*answer.code()), (500, "internal_error"));
     assert_eq!(app.charged("acme"), 0);
-    assert_eq!(app.get("/more/11").key(&key).status().await, 200);
-    assert_eq!(app.charged("acme"), 11);
-    assert_eq!(app.get("/more/90").key(&key).status().await, 402);
-    assert_eq!(app.balance("acme").available(), 89);
+    let answer = app.get("/more/11").key(&key).send().await;
+    assert_eq!((answer.status, &*answer.code()), (500, "internal_error"));
+    assert_eq!(app.charged("acme"), 0);
+}
+
+#[tokio::test]
+async fn a_dynamic_price_is_never_below_its_least() {
+    let (app, key) = app(100).await;
+    assert_eq!(app.get("/set/0").key(&key).status().await, 200);
+    assert_eq!(app.charged("acme"), 2);
 }
 
 #[tokio::test]
