@@ -28,4 +28,4 @@ run *flags:
 
 # Measures what the stack adds to a request.
 bench:
-    cargo bench --bench stack
+    cargo bench -p tollgate-tests

@@ -62,6 +62,8 @@ pub struct RateLimit {
     name: Arc<str>,
     units: NonZeroU32,
     window: Duration,
+    /// The time in which one unit comes back.
+    period: Duration,
     kind: RateKind,
 }
 
@@ -86,10 +88,12 @@ impl RateLimit {
             (secs, 0) => Arc::from(format!("{secs}s")),
             _ => Arc::from(format!("{}ms", window.as_millis())),
         };
+        let period = window.as_micros().div_ceil(units.get().into());
         Ok(Self {
             name,
             units,
             window,
+            period: Duration::from_micros(u64::try_from(period).unwrap_or(u64::MAX)),
             kind,
         })
     }
@@ -135,6 +139,12 @@ impl RateLimit {
     #[must_use]
     pub const fn window(&self) -> Duration {
         self.window
+    }
+
+    /// The time in which one unit comes back: whole microseconds, rounded up.
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        self.period
     }
 
     /// How it counts.

@@ -127,9 +127,9 @@ fn identified(
         return Reply::failed(denial);
     }
     let case = Case {
-        route: Arc::clone(route),
-        ticket: ticket.clone(),
-        key: Arc::clone(&key),
+        route,
+        ticket,
+        key: &key,
         now,
     };
     match case.judge() {

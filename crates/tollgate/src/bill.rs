@@ -8,8 +8,9 @@ use tollgate_core::deadline::within;
 use crate::access::Check;
 use crate::admission::would_refuse;
 use crate::denial::{Denial, DenialKind};
+use crate::gate::Gate;
 use crate::passage::Ticket;
-use crate::tab::{Closing, Tab, Till};
+use crate::tab::{Closing, Tab};
 
 /// The credits of a request, as its handler sees them. Dropping it does nothing.
 ///
@@ -34,7 +35,7 @@ use crate::tab::{Closing, Tab, Till};
 #[derive(Clone, Debug)]
 pub struct Bill {
     ticket: Ticket,
-    till: Option<Till>,
+    gate: Option<Gate>,
 }
 
 impl Bill {
@@ -82,7 +83,7 @@ impl Bill {
     ///
     /// As [`items`](Self::items), and a 500 if that is more than the route may cost at most.
     pub async fn hold(&mut self, credits: u64) -> Result<(), Denial> {
-        let Some(till) = self.till.clone() else {
+        let Some(gate) = self.gate.clone() else {
             return Ok(());
         };
         let reply = self.ticket.with(|passage| {
@@ -94,6 +95,7 @@ impl Bill {
                     format!("{credits} credits asked for, but the route costs at most {most}");
                 return Some(Err(Denial::new(DenialKind::Internal).with_reason(reason)));
             }
+            let till = gate.till();
             let asked = till.ledger.extend(tab.id(), credits);
             Some(Ok(within(&*till.clock, till.deadline, "the ledger", asked)))
         });
@@ -158,10 +160,10 @@ impl<S: Sync> FromRequestParts<S> for Bill {
         let Some(ticket) = Ticket::find(&parts.extensions) else {
             return Err(Denial::misplaced("CreditMeterLayer"));
         };
-        let till = ticket.with(|passage| passage.tab.as_ref().map(|tab| tab.till().clone()));
+        let gate = ticket.with(|passage| passage.tab.as_ref().map(|tab| tab.gate().clone()));
         Ok(Self {
             ticket: ticket.clone(),
-            till,
+            gate,
         })
     }
 }

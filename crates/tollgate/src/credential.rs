@@ -197,6 +197,10 @@ impl Found {
 }
 
 fn take_header(headers: &mut HeaderMap, name: &HeaderName, mut each: impl FnMut(&HeaderValue)) {
+    // Asking for an entry makes room for one.
+    if !headers.contains_key(name) {
+        return;
+    }
     if let header::Entry::Occupied(entry) = headers.entry(name) {
         let (_, values) = entry.remove_entry_mult();
         for value in values {

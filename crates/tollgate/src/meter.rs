@@ -106,14 +106,7 @@ pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> R
     let now = ticket
         .with(|passage| passage.now)
         .unwrap_or_else(|| till.clock.now());
-    let (tab, request) = Tab::prepare(
-        till,
-        key,
-        access.price,
-        access.charge,
-        route.name(),
-        now.wall,
-    );
+    let (tab, request) = Tab::prepare(route, key, now.wall);
     let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
     ticket.with(|passage| passage.tab = Some(tab));
@@ -125,10 +118,11 @@ pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> R
     ) {
         Reply::Now(held) => note(ticket, held, least).into(),
         Reply::Later(held) => {
-            let (till, ticket) = (till.clone(), ticket.clone());
+            let (route, ticket) = (Arc::clone(route), ticket.clone());
             let started = till.clock.now();
             Reply::later(async move {
                 let held = held.await;
+                let till = route.gate.till();
                 till.telemetry
                     .store_took("hold", age(started.steady, till.clock.now()));
                 note(&ticket, held, least)

@@ -92,9 +92,9 @@ impl Guard for RateLimit {
         match ticket.caller() {
             Some(caller) => {
                 let case = Case {
-                    route: Arc::clone(&self.0),
-                    ticket: ticket.clone(),
-                    key: Arc::clone(caller.verified()),
+                    route: &self.0,
+                    ticket,
+                    key: caller.verified(),
                     now: self.0.gate.clock().now(),
                 };
                 case.judge()
@@ -160,22 +160,42 @@ impl Rates {
 }
 
 /// One request in front of its limits.
-#[derive(Clone)]
-pub(crate) struct Case {
-    pub(crate) route: Arc<Route>,
-    pub(crate) ticket: Ticket,
-    pub(crate) key: Arc<VerifiedKey>,
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) route: &'a Arc<Route>,
+    pub(crate) ticket: &'a Ticket,
+    pub(crate) key: &'a Arc<VerifiedKey>,
     pub(crate) now: Moment,
 }
 
-impl Case {
+/// The same, for as long as it has to wait.
+struct Waiting {
+    route: Arc<Route>,
+    ticket: Ticket,
+    key: Arc<VerifiedKey>,
+    subject: Subject,
+    now: Moment,
+}
+
+impl Waiting {
+    fn case(&self) -> Case<'_> {
+        Case {
+            route: &self.route,
+            ticket: &self.ticket,
+            key: &self.key,
+            now: self.now,
+        }
+    }
+}
+
+impl<'a> Case<'a> {
     /// Consumes what the request costs, or nothing.
     ///
     /// The cap on requests under way comes first, since what it gives goes back by itself.
     /// Quotas, which may wait for their store, are taken before the rates, and put back if a
     /// rate refuses.
     pub(crate) fn judge(self) -> Reply<(), Denial> {
-        let subject = subject(&self.route, &self.key);
+        let subject = subject(self.route, self.key);
         if let Some(cap) = self.limits().in_flight() {
             let Some(permit) = self.rates().in_flight.enter(&subject, cap) else {
                 return Reply::failed(
@@ -210,20 +230,31 @@ impl Case {
             Reply::Now(Ok(quotas)) => self.after_quotas(&subject, quotas),
             Reply::Now(Err(error)) => Reply::failed(Denial::unavailable(&error)),
             Reply::Later(taken) => {
-                let (case, subject) = (self.clone(), subject.into_owned());
+                let waiting = self.waiting(&subject);
                 Reply::later(async move {
                     let quotas = taken.await.map_err(|error| Denial::unavailable(&error))?;
-                    case.after_quotas(&subject, quotas).await
+                    let after = waiting.case().after_quotas(&waiting.subject, quotas);
+                    after.await
                 })
             }
         }
     }
 
-    fn rates(&self) -> &Rates {
+    fn waiting(&self, subject: &Subject) -> Waiting {
+        Waiting {
+            route: Arc::clone(self.route),
+            ticket: self.ticket.clone(),
+            key: Arc::clone(self.key),
+            subject: subject.clone(),
+            now: self.now,
+        }
+    }
+
+    fn rates(&self) -> &'a Rates {
         self.route.gate.rates()
     }
 
-    fn limits(&self) -> &Limits {
+    fn limits(&self) -> &'a Limits {
         self.key.limits(self.route.rate_class.as_deref())
     }
 
@@ -266,12 +297,14 @@ impl Case {
             Reply::Now(Ok(tally)) => self.conclude(subject, tally, Some(quotas)),
             Reply::Now(Err(error)) => self.give_up(subject, &error),
             Reply::Later(tally) => {
-                let (case, subject) = (self.clone(), subject.clone());
+                let waiting = self.waiting(subject);
                 Reply::later(async move {
-                    match tally.await {
-                        Ok(tally) => case.conclude(&subject, tally, Some(quotas)).await,
-                        Err(error) => case.give_up(&subject, &error).await,
-                    }
+                    let (case, subject) = (waiting.case(), &waiting.subject);
+                    let concluded = match tally.await {
+                        Ok(tally) => case.conclude(subject, tally, Some(quotas)),
+                        Err(error) => case.give_up(subject, &error),
+                    };
+                    concluded.await
                 })
             }
         }

@@ -11,13 +11,16 @@ use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 use tollgate_core::reply::{BoxFuture, Reply};
 
+use crate::access::Access;
 use crate::background::Tasks;
 use crate::denial::{Denial, DenialKind};
+use crate::gate::Gate;
+use crate::routes::Route;
 use crate::telemetry::Telemetry;
 use crate::verified::{VerifiedKey, age};
 
 /// What every tab of a gate shares.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Till {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -58,7 +61,7 @@ pub(crate) enum Ending {
 /// One request's tab. Whatever becomes of the request, dropping the tab closes it.
 #[derive(Debug)]
 pub(crate) struct Tab {
-    till: Till,
+    gate: Gate,
     id: HoldId,
     organization: OrgId,
     price: Price,
@@ -74,14 +77,9 @@ pub(crate) struct Tab {
 impl Tab {
     /// Prepares a tab. Nothing is held yet, but if the tab is dropped the hold that may be on
     /// its way is voided.
-    pub(crate) fn prepare(
-        till: &Till,
-        key: &VerifiedKey,
-        price: Price,
-        policy: ChargePolicy,
-        route: &Arc<str>,
-        now: Timestamp,
-    ) -> (Self, HoldRequest) {
+    pub(crate) fn prepare(route: &Route, key: &VerifiedKey, now: Timestamp) -> (Self, HoldRequest) {
+        let Access { price, charge, .. } = route.access;
+        let till = route.gate.till();
         let mut random = [0; 10];
         fastrand::fill(&mut random);
         let id = HoldId::from_parts(now, &random);
@@ -91,7 +89,7 @@ impl Tab {
             id,
             organization: key.organization().id.clone(),
             key: key.key().id,
-            route: Arc::clone(route),
+            route: Arc::clone(route.name()),
             least,
             most,
             at: now,
@@ -102,11 +100,11 @@ impl Tab {
             }),
         };
         let tab = Self {
-            till: till.clone(),
+            gate: route.gate.clone(),
             id,
             organization: request.organization.clone(),
             price,
-            policy,
+            policy: charge,
             held: 0,
             recorded: None,
             counted: None,
@@ -123,8 +121,8 @@ impl Tab {
         self.id
     }
 
-    pub(crate) const fn till(&self) -> &Till {
-        &self.till
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// What [`Bill::settle_now`](crate::Bill::settle_now) charges.
@@ -213,7 +211,7 @@ impl Tab {
             telemetry,
             deadline,
             ..
-        } = &self.till;
+        } = self.gate.till();
         let started = clock.now();
         let reply = if due == 0 {
             let voided = ledger.void(self.id, &self.organization, started.wall);
@@ -239,8 +237,8 @@ impl Drop for Tab {
     fn drop(&mut self) {
         if self.open {
             let due = self.due(Ending::HungUp);
-            let tasks = self.till.tasks.clone();
-            self.close_with(due).finish_in(&tasks);
+            let closing = self.close_with(due);
+            closing.finish_in(&self.gate.till().tasks);
         }
     }
 }

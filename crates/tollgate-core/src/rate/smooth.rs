@@ -25,13 +25,6 @@ pub(super) struct Smooth {
     period: u64,
 }
 
-/// The time in which one unit comes back, in whole microseconds, rounded up.
-fn period(limit: &RateLimit) -> Duration {
-    let micros = limit.window().as_micros();
-    let units = u128::from(limit.units().get());
-    Duration::from_micros(u64::try_from(micros.div_ceil(units)).unwrap_or(u64::MAX))
-}
-
 impl Smooth {
     /// Whether nothing is consumed, so that forgetting the window changes nothing.
     pub(super) fn is_free(&self, now: Steady) -> bool {
@@ -44,7 +37,7 @@ impl Smooth {
 
     /// What the window is after `cost`, if it admits it; it is not changed.
     pub(super) fn measure(&self, limit: &RateLimit, cost: u32, now: Steady) -> (Self, WindowState) {
-        let period = period(limit);
+        let period = limit.period();
         let burst = limit.units();
         let kept = self.under(period, burst, now);
         let Some(cost) = NonZeroU32::new(cost) else {
@@ -234,7 +227,7 @@ mod tests {
         ) {
             let limit = limit(units, secs);
             let mut window = Smooth::default();
-            let quota = Quota::with_period(period(&limit)).unwrap().allow_burst(limit.units());
+            let quota = Quota::with_period(limit.period()).unwrap().allow_burst(limit.units());
             let clock = FakeRelativeClock::default();
             let oracle = RateLimiter::direct_with_clock(quota, clock.clone());
             let mut now = 0;
