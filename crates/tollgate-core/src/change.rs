@@ -70,6 +70,8 @@ pub enum ChangeKind {
     OrganizationChanged,
     /// Credits were granted.
     CreditsGranted,
+    /// Something that a newer version of Tollgate writes: whatever is copied may be stale.
+    Other,
 }
 
 impl ChangeKind {
@@ -81,12 +83,13 @@ impl ChangeKind {
             Self::KeyChanged => "key_changed",
             Self::OrganizationChanged => "organization_changed",
             Self::CreditsGranted => "credits_granted",
+            Self::Other => "other",
         }
     }
 
-    /// The kind that a store wrote so.
+    /// The kind that a store wrote so; [`Other`](Self::Other) if this version does not know it.
     #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
+    pub fn from_text(text: &str) -> Self {
         [
             Self::KeyCreated,
             Self::KeyChanged,
@@ -95,6 +98,7 @@ impl ChangeKind {
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)
+        .unwrap_or(Self::Other)
     }
 }
 

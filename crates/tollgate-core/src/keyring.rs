@@ -127,10 +127,9 @@ impl Keyring {
             limits: new.limits,
             not_before: new.not_before,
             expires_at: new.expires_at.or_else(|| {
-                self.catalog
-                    .keys()
-                    .default_lifetime
-                    .map(|life| now.after(life))
+                let keys = self.catalog.keys();
+                let life = keys.default_lifetime.or(keys.max_lifetime);
+                life.map(|life| now.after(life))
             }),
             status: KeyStatus::Active,
             created_at: now,

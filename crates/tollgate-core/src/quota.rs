@@ -15,7 +15,7 @@ use crate::invalid::Invalid;
 use crate::rate::Subject;
 use crate::reply::Reply;
 
-pub use blocks::QuotaBlocks;
+pub use blocks::{QuotaBlocks, Spawn};
 pub use memory::MemoryQuotas;
 
 mod blocks;

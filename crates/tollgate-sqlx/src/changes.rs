@@ -6,7 +6,7 @@ use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::reply::Reply;
 
 use crate::queries::changes as sql;
-use crate::session::{Backend, Row, Session, corrupt, values};
+use crate::session::{Backend, Row, Session, values};
 use crate::store::SqlStore;
 
 pub(crate) async fn log(
@@ -51,8 +51,7 @@ impl<B: Backend> ChangeFeed for SqlStore<B> {
 fn read(mut row: Row) -> Result<Changed, StoreError> {
     Ok(Changed {
         seq: row.take()?,
-        kind: ChangeKind::from_text(&row.take::<String>()?)
-            .ok_or_else(|| corrupt("a change is of an unknown kind"))?,
+        kind: ChangeKind::from_text(&row.take::<String>()?),
         key: row.take()?,
         organization: row.take()?,
     })

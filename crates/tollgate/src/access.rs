@@ -50,7 +50,8 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Check {
-    /// That a key is sent, and is good.
+    /// That a key is sent, and is good. Whoever fails it passes as nobody, so the handler takes
+    /// an `Option<Principal>`.
     Credential,
     /// That the organization is neither suspended nor restricted.
     Organization,

@@ -102,9 +102,13 @@ fn identified(
 ) -> Reply<(), Denial> {
     let key = match found {
         Ok(key) => key,
-        Err(denial) if route.access.observed.has(Check::Credential) => {
+        // A store that is down says nothing of the key, so there is nothing to observe.
+        Err(denial)
+            if route.access.observed.has(Check::Credential)
+                && denial.kind() != DenialKind::Unavailable =>
+        {
             would_refuse(route, &denial);
-            return Reply::ready(());
+            return route.gate.judge_stranger(ticket, now).into();
         }
         Err(denial) => return Reply::failed(route.gate.judge_refused(ticket, denial, now)),
     };

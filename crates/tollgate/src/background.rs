@@ -1,6 +1,7 @@
 //! What a gate does between requests: reads the change feed, ends overdue holds, writes usage.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_core::change::ChangeListener;
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
+use tollgate_core::quota::Spawn;
 use tollgate_core::reply::BoxFuture;
 
 use crate::gate::{Gate, WeakGate};
@@ -22,6 +24,8 @@ const USAGE_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How many changes, or holds, are taken at once.
 const BATCH: u32 = 1000;
+/// How many keys' usage is written in one transaction.
+const USAGE_BATCH: usize = 200;
 /// The longest that a store is waited for here.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -44,6 +48,11 @@ impl Tasks {
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn_on(task, &self.runtime);
+    }
+
+    pub(crate) fn spawner(&self) -> Spawn {
+        let tasks = self.clone();
+        Arc::new(move |task| tasks.spawn(task))
     }
 
     /// Ends the periodic work and waits for the rest.
@@ -121,16 +130,19 @@ async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
 /// Writes what was counted. What cannot be written is tried again with the next batch; if only
 /// the answer was lost, it is counted twice: these are statistics.
 pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
-    let batch = gate.usage().drain();
-    if batch.is_empty() {
-        return Ok(());
+    let mut rest = gate.usage().drain();
+    while !rest.is_empty() {
+        // In small pieces, so that charges on the same database get their turn in between.
+        let after = rest.split_off(rest.len().min(USAGE_BATCH));
+        let asked = gate.usage_store().record_usage(rest.clone());
+        if let Err(error) = within(gate.clock(), DEADLINE, "the usage store", asked).await {
+            rest.extend(after);
+            gate.usage().put_back(rest);
+            return Err(error);
+        }
+        rest = after;
     }
-    let asked = gate.usage_store().record_usage(batch.clone());
-    let written = within(gate.clock(), DEADLINE, "the usage store", asked).await;
-    if written.is_err() {
-        gate.usage().put_back(batch);
-    }
-    written
+    Ok(())
 }
 
 /// Ends holds that a crash left open.

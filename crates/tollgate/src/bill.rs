@@ -8,9 +8,8 @@ use tollgate_core::deadline::within;
 use crate::access::Check;
 use crate::admission::would_refuse;
 use crate::denial::{Denial, DenialKind};
-use crate::gate::Gate;
 use crate::passage::Ticket;
-use crate::tab::{Closing, Tab};
+use crate::tab::Tab;
 
 /// The credits of a request, as its handler sees them. Dropping it does nothing.
 ///
@@ -28,22 +27,21 @@ use crate::tab::{Closing, Tab};
 ///
 /// async fn chat(mut bill: Bill, question: String) -> Result<String, Denial> {
 ///     let tokens = question.len() as u64;
-///     bill.set(tokens.clamp(1, bill.held()))?; // of what is held; charged with the answer
+///     bill.set(tokens.min(bill.held()))?; // of what is held; charged with the answer
 ///     Ok("42".to_owned())
 /// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Bill {
     ticket: Ticket,
-    gate: Option<Gate>,
+    charged: bool,
 }
 
 impl Bill {
-    /// How many credits are held for this request now.
+    /// How many credits are held for this request now; `u64::MAX` where nothing is charged.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.ticket
-            .with(|passage| passage.tab.as_ref().map_or(u64::MAX, Tab::held))
+        self.on_tab(u64::MAX, |tab| Ok(tab.held())).unwrap_or(0)
     }
 
     /// Holds the price of `count` items, before the work on them. One is held from the start; no
@@ -51,30 +49,22 @@ impl Bill {
     ///
     /// # Errors
     ///
-    /// A [`Denial`]: 402 if the wallet has too few credits, 503 if the ledger is down. Returned
-    /// by the handler, either gives back what is held.
+    /// A [`Denial`]: 402 if the wallet has too few credits, 503 if the ledger is down, 500 if the
+    /// route has no price for each item, or its request is over. Returned by the handler, each
+    /// gives back what is held.
     pub async fn items(&mut self, count: usize) -> Result<(), Denial> {
-        let each = self
-            .ticket
-            .with(|passage| match passage.tab.as_ref().map(Tab::price) {
-                Some(Price::PerItem(each)) => Some(each),
-                Some(_) => Some(1),
-                None => None,
-            });
-        let Some(each) = each else { return Ok(()) };
-        let Some(total) = u64::try_from(count)
-            .ok()
-            .and_then(|count| each.checked_mul(count))
-        else {
-            return Err(Denial::new(DenialKind::InsufficientCredits));
-        };
+        let each = self.on_tab(0, |tab| match tab.price() {
+            Price::PerItem(each) => Ok(each),
+            _ => Err(misuse("the route has no price for each item")),
+        })?;
+        let total = u64::try_from(count)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(each);
         self.hold(total).await?;
-        self.ticket.with(|passage| {
-            if let Some(tab) = passage.tab.as_mut() {
-                tab.count(total.min(tab.held()));
-            }
-        });
-        Ok(())
+        self.on_tab((), |tab| {
+            tab.count(total.min(tab.held()));
+            Ok(())
+        })
     }
 
     /// Holds `credits` in all, before more work. Never gives any back.
@@ -83,31 +73,63 @@ impl Bill {
     ///
     /// As [`items`](Self::items), and a 500 if that is more than the route may cost at most.
     pub async fn hold(&mut self, credits: u64) -> Result<(), Denial> {
-        let Some(gate) = self.gate.clone() else {
+        let asked = self.on_tab(None, |tab| match tab.price() {
+            Price::Between { most, .. } if credits > most => {
+                Err(misuse("more credits asked for than the route may cost"))
+            }
+            _ if tab.held() >= credits => Ok(None),
+            _ => Ok(Some((tab.gate().clone(), tab.id()))),
+        })?;
+        let Some((gate, id)) = asked else {
             return Ok(());
         };
-        let reply = self.ticket.with(|passage| {
-            let tab = passage.tab.as_ref().filter(|tab| tab.held() < credits)?;
-            if let Price::Between { most, .. } = tab.price()
-                && credits > most
-            {
-                let reason =
-                    format!("{credits} credits asked for, but the route costs at most {most}");
-                return Some(Err(Denial::new(DenialKind::Internal).with_reason(reason)));
-            }
-            let till = gate.till();
-            let asked = till.ledger.extend(tab.id(), credits);
-            Some(Ok(within(&*till.clock, till.deadline, "the ledger", asked)))
-        });
-        let Some(reply) = reply else { return Ok(()) };
-        let held = reply?.await.map_err(|error| Denial::unavailable(&error));
-        let noted = held.and_then(|answer| {
-            self.ticket.with(|passage| match passage.tab.as_mut() {
-                Some(tab) => tab.note(answer, credits),
-                None => Ok(()),
-            })
-        });
-        noted.or_else(|denial| self.excuse(denial))
+        let till = gate.till();
+        let raised = till.ledger.extend(id, credits);
+        let raised = within(&*till.clock, till.deadline, "the ledger", raised).await;
+        raised
+            .map_err(|error| Denial::unavailable(&error))
+            .and_then(|answer| self.on_tab((), |tab| tab.note(answer, credits)))
+            .or_else(|denial| self.excuse(denial))
+    }
+
+    /// Records what the work costs, at most what is held. The last record counts; it is charged
+    /// when the request has succeeded, or when the client hangs up.
+    ///
+    /// # Errors
+    ///
+    /// A [`Denial`], 500, if more is recorded than is held, which is to be [`hold`](Self::hold)
+    /// first; or if the request is over, as it is once its response has begun.
+    pub fn set(&mut self, credits: u64) -> Result<(), Denial> {
+        self.on_tab((), |tab| tab.record(credits))
+    }
+
+    /// Charges what is recorded, or else held, now and for good, whatever becomes of the request.
+    /// Says how many credits that were.
+    ///
+    /// # Errors
+    ///
+    /// A [`Denial`], 503, if the ledger did not say so; then the charge may have happened or not.
+    pub async fn settle_now(&mut self) -> Result<u64, Denial> {
+        let tab = self.ticket.with(|passage| passage.tab.take());
+        let Some(mut tab) = tab else { return Ok(0) };
+        let due = tab.recorded_or_held();
+        let charged = tab.close_with(due).charged().await;
+        charged.ok_or_else(|| DenialKind::Unavailable.into())
+    }
+
+    /// Works on the open tab. Where nothing is charged there never was one.
+    fn on_tab<T>(
+        &self,
+        free: T,
+        work: impl FnOnce(&mut Tab) -> Result<T, Denial>,
+    ) -> Result<T, Denial> {
+        if !self.charged {
+            return Ok(free);
+        }
+        self.ticket.with(|passage| match passage.tab.as_mut() {
+            Some(tab) => work(tab),
+            None => Err(misuse("the bill is settled, or its request is over")),
+        })
     }
 
     /// Lets a refusal pass where the route only observes credits.
@@ -121,36 +143,11 @@ impl Bill {
             _ => Err(denial),
         }
     }
+}
 
-    /// Records what the work costs, at most what is held. The last record counts; it is charged
-    /// when the request has succeeded, or when the client hangs up.
-    ///
-    /// # Errors
-    ///
-    /// A [`Denial`], 500, if more is recorded than is held: [`hold`](Self::hold) it first.
-    pub fn set(&mut self, credits: u64) -> Result<(), Denial> {
-        self.ticket.with(|passage| match passage.tab.as_mut() {
-            Some(tab) => tab.record(credits),
-            None => Ok(()),
-        })
-    }
-
-    /// Charges what is recorded, or else held, now and for good, whatever becomes of the request.
-    /// Says how many credits that were.
-    ///
-    /// # Errors
-    ///
-    /// A [`Denial`], 503, if the ledger did not say so; then the charge may have happened or not.
-    pub async fn settle_now(&mut self) -> Result<u64, Denial> {
-        let tab = self.ticket.with(|passage| passage.tab.take());
-        let Some(mut tab) = tab else { return Ok(0) };
-        let due = tab.recorded_or_held();
-        let charged = match tab.close_with(due) {
-            Closing::Done(charged) => charged,
-            Closing::Waits(future) => future.await,
-        };
-        charged.ok_or_else(|| DenialKind::Unavailable.into())
-    }
+fn misuse(reason: &str) -> Denial {
+    tracing::error!(reason, "a handler misuses its bill");
+    Denial::new(DenialKind::Internal).with_reason(reason)
 }
 
 impl<S: Sync> FromRequestParts<S> for Bill {
@@ -160,10 +157,10 @@ impl<S: Sync> FromRequestParts<S> for Bill {
         let Some(ticket) = Ticket::find(&parts.extensions) else {
             return Err(Denial::misplaced("CreditMeterLayer"));
         };
-        let gate = ticket.with(|passage| passage.tab.as_ref().map(|tab| tab.gate().clone()));
+        let charged = ticket.with(|passage| passage.tab.is_some());
         Ok(Self {
             ticket: ticket.clone(),
-            gate,
+            charged,
         })
     }
 }

@@ -286,6 +286,7 @@ impl ChangeListener for KeyCache {
         let epochs = &self.0.epochs;
         match (kind, key, organization) {
             (ChangeKind::CreditsGranted, ..) => {}
+            (ChangeKind::Other, ..) => epochs.raise_floor(),
             (ChangeKind::KeyCreated, ..) => epochs.forget_unknown(),
             (_, Some(key), _) => {
                 epochs.raise(key);

@@ -134,7 +134,9 @@ impl Rates {
         now: Moment,
     ) -> RateReport {
         let limits = key.limits(route.and_then(|route| route.rate_class.as_deref()));
-        let subject = route.map_or(Cow::Borrowed(&key.subject), |route| subject(route, key));
+        let subject = route.map_or(Cow::Borrowed(key.subject(None)), |route| {
+            subject(route, key)
+        });
         RateReport {
             rates: self.peek(limits, &subject, 0, now),
             quotas: self.quotas.peek(&subject, limits.quotas(), now),
@@ -380,10 +382,11 @@ fn rate_denial(rates: &Tally, limits: &Limits) -> Denial {
 
 /// Who is counted for a route: a class of routes that the plan knows is counted apart.
 fn subject<'a>(route: &Route, key: &'a VerifiedKey) -> Cow<'a, Subject> {
+    let subject = key.subject(route.rate_class.as_deref());
     match &route.rate_class {
         Some(class) if key.plan.classes.contains_key(&**class) => {
-            Cow::Owned(key.subject.clone().in_class(Arc::clone(class)))
+            Cow::Owned(subject.clone().in_class(Arc::clone(class)))
         }
-        _ => Cow::Borrowed(&key.subject),
+        _ => Cow::Borrowed(subject),
     }
 }

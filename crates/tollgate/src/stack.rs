@@ -179,17 +179,21 @@ where
                 }
             }
             StateProj::Settling { settle, response } => {
-                ready!(settle.as_mut().poll(cx));
-                return response
-                    .take()
-                    .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                let charged = ready!(settle.as_mut().poll(cx));
+                let Some(response) = response.take() else {
+                    return Poll::Pending;
+                };
+                return Poll::Ready(Ok(match charged {
+                    Some(_) => response,
+                    None => this.finish.not_settled(&response),
+                }));
             }
         };
         match this.finish.finish(response) {
             Finished::Now(response) => Poll::Ready(Ok(response)),
-            Finished::AfterSettle(settle, response) => {
+            Finished::AfterSettle(closing, response) => {
                 this.state.set(State::Settling {
-                    settle,
+                    settle: Box::pin(closing.charged()),
                     response: Some(response),
                 });
                 cx.waker().wake_by_ref();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::sync::oneshot;
 use tollgate_core::clock::{Clock, Timestamp};
 use tollgate_core::credits::{Allowance, HoldAnswer, HoldRequest, Ledger, Price, Settlement};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
-use tollgate_core::reply::{BoxFuture, Reply};
+use tollgate_core::reply::Reply;
 
 use crate::access::Access;
 use crate::background::Tasks;
@@ -146,6 +147,8 @@ impl Tab {
                 Ok(())
             }
             HoldAnswer::Insufficient { available } => {
+                // Nothing was opened, so there is nothing to close.
+                self.open = self.held > 0;
                 Err(Denial::new(DenialKind::InsufficientCredits)
                     .with_detail("required", wanted)
                     .with_detail("available", available.saturating_add(self.held)))
@@ -204,11 +207,14 @@ impl Tab {
 
     /// Charges this much now, whatever becomes of the request.
     pub(crate) fn close_with(&mut self, due: u64) -> Closing {
-        self.open = false;
+        if !std::mem::take(&mut self.open) {
+            return Closing::Done(Some(0));
+        }
         let Till {
             ledger,
             clock,
             telemetry,
+            tasks,
             deadline,
             ..
         } = self.gate.till();
@@ -223,11 +229,15 @@ impl Tab {
             Reply::Now(result) => Closing::Done(report(self.id, result)),
             Reply::Later(future) => {
                 let (clock, telemetry, id) = (Arc::clone(clock), telemetry.clone(), self.id);
-                Closing::Waits(Box::pin(async move {
+                let (tell, told) = oneshot::channel();
+                // A task of its own: whoever waits for the charge may go away, the charge may not.
+                tasks.spawn(async move {
                     let result = future.await;
                     telemetry.store_took("settle", age(started.steady, clock.now()));
-                    report(id, result)
-                }))
+                    // Often nobody waits.
+                    let _ = tell.send(report(id, result));
+                });
+                Closing::Waits(told)
             }
         }
     }
@@ -237,8 +247,7 @@ impl Drop for Tab {
     fn drop(&mut self) {
         if self.open {
             let due = self.due(Ending::HungUp);
-            let closing = self.close_with(due);
-            closing.finish_in(&self.gate.till().tasks);
+            drop(self.close_with(due));
         }
     }
 }
@@ -247,17 +256,16 @@ impl Drop for Tab {
 pub(crate) enum Closing {
     /// It is closed; so much was charged, if that is known.
     Done(Option<u64>),
-    /// The ledger takes its time.
-    Waits(BoxFuture<Option<u64>>),
+    /// The ledger takes its time, and will say.
+    Waits(oneshot::Receiver<Option<u64>>),
 }
 
 impl Closing {
-    /// Lets it finish by itself.
-    pub(crate) fn finish_in(self, tasks: &Tasks) {
-        if let Self::Waits(future) = self {
-            tasks.spawn(async move {
-                future.await;
-            });
+    /// What was charged, once it is known; `None` if it cannot be.
+    pub(crate) async fn charged(self) -> Option<u64> {
+        match self {
+            Self::Done(charged) => charged,
+            Self::Waits(told) => told.await.ok().flatten(),
         }
     }
 }

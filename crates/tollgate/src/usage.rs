@@ -128,6 +128,10 @@ impl UsageLog {
     pub(crate) fn put_back(&self, batch: Vec<KeyUsage>) {
         let mut unwritten = self.unwritten.lock();
         let room = MOST_UNWRITTEN.saturating_sub(unwritten.len());
+        if batch.len() > room {
+            let lost = batch.len().saturating_sub(room);
+            tracing::error!(keys = lost, "too much unwritten usage; lost some");
+        }
         unwritten.extend(batch.into_iter().take(room));
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct VerifiedKey {
     pub(crate) plan: Arc<Plan>,
     /// Whether its environment is one whose requests cost no credits.
     pub(crate) free: bool,
-    pub(crate) subject: Subject,
+    of_organization: Subject,
+    of_key: Subject,
     pub(crate) usage: Arc<UsageCounter>,
     /// Where the steady clock stands when the secret ends, so that a wall clock that is set back
     /// revives nothing.
@@ -65,19 +66,29 @@ impl VerifiedKey {
             .flatten()
             .min()
             .map(|end| now.steady.after(end.since(now.wall)));
-        let mut verified = Self {
+        Ok(Self {
             granted,
             plan: Arc::clone(plan),
             free: is_free(catalog, &key.environment),
-            subject: Subject::organization(organization.id.clone()),
+            of_organization: Subject::organization(organization.id.clone()),
+            of_key: Subject::key(key.id),
             usage: Arc::new(UsageCounter::new(key.id)),
             ends,
             record,
-        };
-        if verified.limits(None).per() == CountPer::Key {
-            verified.subject = Subject::key(verified.key().id);
+        })
+    }
+
+    /// Who is counted under [`limits`](Self::limits): the organization, unless they say the key.
+    ///
+    /// A key with a plan or limits of its own is counted alone: under other limits than its
+    /// sisters, it would change what is known of them.
+    pub(crate) fn subject(&self, class: Option<&str>) -> &Subject {
+        let own = self.key().plan.is_some() || self.key().limits.is_some();
+        if own || self.limits(class).per() == CountPer::Key {
+            &self.of_key
+        } else {
+            &self.of_organization
         }
-        Ok(verified)
     }
 
     pub(crate) fn key(&self) -> &ApiKey {

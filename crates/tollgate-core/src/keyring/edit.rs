@@ -111,6 +111,7 @@ impl NewKey {
         check_name(&self.name)?;
         check_permissions(&self.permissions, catalog, self.forced)?;
         check_expiry(self.expires_at, catalog, now)?;
+        self.limits.as_ref().map_or(Ok(()), Limits::check)?;
         self.plan
             .as_deref()
             .map_or(Ok(()), |plan| check_plan(plan, catalog))
@@ -200,6 +201,16 @@ impl EditKey {
         }
         if let Some(Some(plan)) = &self.plan {
             check_plan(plan, catalog)?;
+        }
+        if let Some(Some(limits)) = &self.limits {
+            limits.check()?;
+        }
+        if self.expires_at == Some(None)
+            && let Some(longest) = catalog.keys().max_lifetime
+        {
+            let last = now.after(longest);
+            let reason = format!("it cannot be cleared here; the latest is {last}");
+            return Err(Invalid::new("key expiry", reason));
         }
         check_expiry(self.expires_at.flatten(), catalog, now)
     }

@@ -161,13 +161,15 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such organization, or the store fails.
+    /// [`KeyringError`] if there is no such organization, the limits do not go together, or the
+    /// store fails.
     pub async fn set_limits(
         &self,
         id: &OrgId,
         limits: Option<&Limits>,
         actor: &Actor,
     ) -> Result<Organization, KeyringError> {
+        limits.map_or(Ok(()), Limits::check)?;
         self.update_org(id, actor, |org| org.limits = limits.cloned())
             .await
     }

@@ -2,7 +2,7 @@
 //!
 //! A block is at most a hundredth of the quota, and a single request's worth near its end, so a
 //! crash forfeits at most a hundredth. Only a request that finds its block empty waits for the
-//! store. What is spent and what is in blocks never exceeds what the store debited, so the store
+//! store, and all that do share one debit, which goes on when they hang up. What is spent and what is in blocks never exceeds what the store debited, so the store
 //! alone keeps the limit, however many processes share it.
 
 use std::collections::HashMap;
@@ -10,8 +10,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use crate::clock::{Moment, Timestamp};
 use crate::error::{StoreError, StoreErrorKind};
@@ -19,25 +20,40 @@ use crate::quota::{
     DebitRequest, Debited, QuotaLimit, QuotaPeriod, QuotaState, QuotaStore, QuotaTally,
 };
 use crate::rate::Subject;
-use crate::reply::Reply;
+use crate::reply::{BoxFuture, Reply};
 
 /// Above this many subjects, those whose period is over are forgotten.
 const SWEEP_AT: usize = 65_536;
 
 /// How often a debit is repeated because others took what it brought.
-const REPEATS: usize = 64;
+const REPEATS: usize = 1000;
 
 /// Counts units against quotas. Clones share everything.
 #[derive(Clone)]
 pub struct QuotaBlocks {
     store: Arc<dyn QuotaStore>,
     blocks: Arc<Mutex<Blocks>>,
+    spawn: Spawn,
 }
+
+/// Runs a future to its end, whoever waits for it: `tokio::spawn`, or the like.
+pub type Spawn = Arc<dyn Fn(BoxFuture<()>) + Send + Sync>;
+
+/// A debit that is under way.
+type Flight = Shared<BoxFuture<Result<(), StoreError>>>;
 
 #[derive(Default)]
 struct Blocks {
-    by_subject: HashMap<Subject, SmallVec<[Block; 1]>, RandomState>,
+    by_subject: HashMap<Subject, Periods, RandomState>,
+    flights: HashMap<(Subject, QuotaPeriod), Flight, RandomState>,
     sweep_at: usize,
+}
+
+/// What this process has of a subject's quotas.
+#[derive(Clone, Copy, Debug, Default)]
+struct Periods {
+    day: Option<Block>,
+    month: Option<Block>,
 }
 
 /// What this process has of one period.
@@ -55,12 +71,13 @@ struct Block {
 }
 
 impl QuotaBlocks {
-    /// Debits blocks from this store.
+    /// Debits blocks from this store, in tasks of their own.
     #[must_use]
-    pub fn new(store: Arc<dyn QuotaStore>) -> Self {
+    pub fn new(store: Arc<dyn QuotaStore>, spawn: Spawn) -> Self {
         Self {
             store,
             blocks: Arc::default(),
+            spawn,
         }
     }
 
@@ -122,8 +139,7 @@ impl QuotaBlocks {
         let blocks = blocks.of(subject, now.wall);
         for limit in limits {
             let start = limit.period().start(now.wall);
-            let same = |block: &&mut Block| block.period == limit.period() && block.start == start;
-            if let Some(block) = blocks.iter_mut().find(same) {
+            if let Some(block) = blocks.begun(limit.period(), start) {
                 block.left = block.left.saturating_add(cost.into());
                 block.exhausted = None;
             }
@@ -138,13 +154,13 @@ impl QuotaBlocks {
     pub async fn release(&self) -> Result<(), StoreError> {
         let blocks = std::mem::take(&mut self.blocks.lock().by_subject);
         for (subject, blocks) in blocks {
-            for block in blocks.into_iter().filter(|block| block.left > 0) {
+            for block in blocks.iter().filter(|block| block.left > 0) {
                 let Block {
                     period,
                     start,
                     left,
                     ..
-                } = block;
+                } = *block;
                 self.store
                     .give_back(subject.clone(), period, start, left)
                     .await?;
@@ -188,43 +204,79 @@ impl QuotaBlocks {
         Ok(tally)
     }
 
-    /// Asks the store, and puts what it gives into the block before anything else can happen.
+    /// Asks the store, unless somebody does already, and puts what it gives into the block.
     fn debit(&self, subject: &Subject, request: DebitRequest) -> Reply<()> {
-        let (blocks, subject) = (Arc::clone(&self.blocks), subject.clone());
-        let DebitRequest {
-            period,
-            start,
-            limit,
-            at_least,
-            ..
-        } = request;
-        self.store.debit(request).map_result(move |debited| {
-            let Debited { granted, used } = debited?;
-            let mut blocks = blocks.lock();
-            let blocks = blocks.by_subject.entry(subject).or_default();
-            let same = |block: &&mut Block| block.period == period && block.start == start;
-            if let Some(block) = blocks.iter_mut().find(same) {
-                block.left = block.left.saturating_add(granted);
-                block.used = block.used.max(used);
-                if granted < at_least {
-                    block.used = used;
-                    block.exhausted = Some((limit, at_least));
-                }
+        let mut blocks = self.blocks.lock();
+        let of = (subject.clone(), request.period);
+        if let Some(flight) = blocks.flights.get(&of) {
+            return Reply::later(flight.clone());
+        }
+        let asked = request.clone();
+        let debited = match self.store.debit(request) {
+            Reply::Now(debited) => {
+                return debited.map(|debited| blocks.credit(&asked, debited)).into();
             }
-            Ok(())
-        })
+            Reply::Later(debited) => debited,
+        };
+        let shared = Arc::clone(&self.blocks);
+        let landing = of.clone();
+        let flight: BoxFuture<_> = Box::pin(async move {
+            let debited = debited.await;
+            let mut blocks = shared.lock();
+            blocks.flights.remove(&landing);
+            debited.map(|debited| blocks.credit(&asked, debited))
+        });
+        let flight = flight.shared();
+        blocks.flights.insert(of, flight.clone());
+        drop(blocks);
+        let driven = flight.clone();
+        (self.spawn)(Box::pin(async move { drop(driven.await) }));
+        Reply::later(flight)
+    }
+}
+
+impl Periods {
+    const fn slot(&mut self, period: QuotaPeriod) -> &mut Option<Block> {
+        match period {
+            QuotaPeriod::Day => &mut self.day,
+            QuotaPeriod::Month => &mut self.month,
+        }
+    }
+
+    /// The block of the period that began then, if there is one.
+    fn begun(&mut self, period: QuotaPeriod, start: Timestamp) -> Option<&mut Block> {
+        let block = self.slot(period).as_mut();
+        block.filter(|block| block.start == start)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Block> {
+        self.day.iter().chain(&self.month)
     }
 }
 
 impl Blocks {
-    fn of(&mut self, subject: &Subject, now: Timestamp) -> &mut SmallVec<[Block; 1]> {
+    /// Puts what was debited into its block.
+    fn credit(&mut self, asked: &DebitRequest, debited: Debited) {
+        let Debited { granted, used } = debited;
+        let blocks = self.by_subject.entry(asked.subject.clone()).or_default();
+        if let Some(block) = blocks.begun(asked.period, asked.start) {
+            block.left = block.left.saturating_add(granted);
+            block.used = block.used.max(used);
+            if granted < asked.at_least {
+                block.used = used;
+                block.exhausted = Some((asked.limit, asked.at_least));
+            }
+        }
+    }
+
+    fn of(&mut self, subject: &Subject, now: Timestamp) -> &mut Periods {
         if self.by_subject.len() > self.sweep_at.max(SWEEP_AT) {
             self.by_subject
                 .retain(|_, blocks| blocks.iter().any(|block| block.end > now));
             self.sweep_at = self.by_subject.len().saturating_mul(2);
         }
         if !self.by_subject.contains_key(subject) {
-            self.by_subject.insert(subject.clone(), SmallVec::new());
+            self.by_subject.insert(subject.clone(), Periods::default());
         }
         self.by_subject.entry(subject.clone()).or_default()
     }
@@ -232,7 +284,7 @@ impl Blocks {
 
 impl Block {
     /// The block of the period that this point is in; a clock that is set back stays where it was.
-    fn current(blocks: &mut SmallVec<[Self; 1]>, period: QuotaPeriod, now: Timestamp) -> &mut Self {
+    fn current(blocks: &mut Periods, period: QuotaPeriod, now: Timestamp) -> &mut Self {
         let fresh = || Self {
             period,
             start: period.start(now),
@@ -241,13 +293,7 @@ impl Block {
             used: 0,
             exhausted: None,
         };
-        let at = blocks.iter().position(|block| block.period == period);
-        let at = at.unwrap_or_else(|| {
-            blocks.push(fresh());
-            blocks.len().saturating_sub(1)
-        });
-        #[expect(clippy::indexing_slicing, reason = "found or pushed right above")]
-        let block = &mut blocks[at];
+        let block = blocks.slot(period).get_or_insert_with(fresh);
         if now >= block.end {
             *block = fresh();
         }
@@ -310,6 +356,11 @@ mod tests {
     use crate::id::OrgId;
     use crate::quota::MemoryQuotas;
 
+    /// The memory answers at once, so nothing is ever spawned.
+    fn blocks_on(store: Arc<dyn QuotaStore>) -> QuotaBlocks {
+        QuotaBlocks::new(store, Arc::new(|_| panic!("spawned")))
+    }
+
     fn at(secs: i64) -> Moment {
         Moment {
             wall: Timestamp::from_secs(secs),
@@ -336,7 +387,7 @@ mod tests {
 
     #[test]
     fn exactly_n_a_day_and_n_again_the_next() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         for day in 0..3 {
             let admitted = (0..2000).filter(|second| {
                 now(blocks.take(&acme(), &a_day(1000), 1, at(day * DAY + second))).admitted
@@ -347,16 +398,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_reopens_nothing() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         assert!(now(blocks.take(&acme(), &a_day(1), 1, at(DAY))).admitted);
         assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
-        let other = QuotaBlocks::new(Arc::clone(&blocks.store));
+        let other = blocks_on(Arc::clone(&blocks.store));
         assert!(!now(other.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
     }
 
     #[test]
     fn all_quotas_or_none() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         let limits = [
             QuotaLimit::new(10, QuotaPeriod::Month).unwrap(),
             QuotaLimit::new(2, QuotaPeriod::Day).unwrap(),
@@ -377,7 +428,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_can_be_taken_again() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         assert!(now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
         assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
         blocks.put_back(&acme(), &a_day(1), 1, at(0));
@@ -386,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_plan_change_keeps_the_units_used() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         for _ in 0..10 {
             assert!(now(blocks.take(&acme(), &a_day(1000), 1, at(0))).admitted);
         }
@@ -398,10 +449,10 @@ mod tests {
 
     #[test]
     fn a_released_block_is_there_for_the_next_process() {
-        let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
         now(blocks.take(&acme(), &a_day(1000), 1, at(0)));
         futures_block(blocks.release()).unwrap();
-        let next = QuotaBlocks::new(Arc::clone(&blocks.store));
+        let next = blocks_on(Arc::clone(&blocks.store));
         let admitted =
             (0..2000).filter(|_| now(next.take(&acme(), &a_day(1000), 1, at(1))).admitted);
         assert_eq!(admitted.count(), 999);
@@ -419,7 +470,7 @@ mod tests {
         let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
         let admitted: usize = std::thread::scope(|scope| {
             let process = |_| {
-                let blocks = QuotaBlocks::new(Arc::clone(&store));
+                let blocks = blocks_on(Arc::clone(&store));
                 (0..4).map(move |_| blocks.clone()).collect::<Vec<_>>()
             };
             let threads: Vec<_> = (0..3)
@@ -446,7 +497,7 @@ mod tests {
             limit in 1_u64..2000,
             costs in prop::collection::vec(1_u32..20, 1..300),
         ) {
-            let blocks = QuotaBlocks::new(Arc::new(MemoryQuotas::default()));
+            let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
             let mut left = limit;
             for cost in costs {
                 let tally = now(blocks.take(&acme(), &a_day(limit), cost, at(0)));

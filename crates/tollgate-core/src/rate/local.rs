@@ -88,7 +88,11 @@ impl LocalLimiter {
         let now = take.now.steady;
         let mut shard = shard.lock();
         if let Some(windows) = shard.subjects.get_mut(take.subject) {
-            return decide(windows, take, commit);
+            // A peek changes nothing, not even which windows are kept.
+            if commit || fits(windows, take.limits) {
+                return decide(windows, take, commit);
+            }
+            return decide(&mut windows.clone(), take, commit);
         }
         let mut windows = Windows::new();
         let tally = decide(&mut windows, take, commit);
@@ -237,14 +241,14 @@ fn standing(window: &Window, limit: &RateLimit, now: Steady) -> WindowState {
     }
 }
 
+fn fits(windows: &Windows, limits: &[RateLimit]) -> bool {
+    let mut pairs = windows.iter().zip(limits);
+    windows.len() == limits.len() && pairs.all(|(window, limit)| window.is_of(limit))
+}
+
 /// Gives a subject one window for each limit, keeping those that still fit.
 fn fit(windows: &mut Windows, limits: &[RateLimit]) {
-    let fits = windows.len() == limits.len()
-        && windows
-            .iter()
-            .zip(limits)
-            .all(|(window, limit)| window.is_of(limit));
-    if fits {
+    if fits(windows, limits) {
         return;
     }
     let mut old = std::mem::take(windows);

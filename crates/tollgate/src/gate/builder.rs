@@ -39,6 +39,8 @@ use crate::usage::UsageLog;
 pub struct GateBuilder {
     catalog: Catalog,
     stores: Option<Stores>,
+    keys: Option<Arc<dyn KeyStore>>,
+    ledger: Option<Arc<dyn Ledger>>,
     limiter: Option<Arc<dyn Limiter>>,
     clock: Arc<dyn Clock>,
     digester: Digester,
@@ -70,6 +72,8 @@ impl GateBuilder {
         Self {
             catalog,
             stores: None,
+            keys: None,
+            ledger: None,
             limiter: None,
             clock: Arc::new(SystemClock::default()),
             digester: Digester::sha256(),
@@ -112,19 +116,15 @@ impl GateBuilder {
         self
     }
 
-    /// Looks keys up in this store, in place of the one for everything. Name that one first.
+    /// Looks keys up, and changes them, in this store, in place of the one for everything.
     pub fn key_store(mut self, keys: impl KeyStore) -> Self {
-        if let Some(stores) = &mut self.stores {
-            stores.keys = Arc::new(keys);
-        }
+        self.keys = Some(Arc::new(keys));
         self
     }
 
-    /// Charges this ledger, in place of the store. Name the store first.
+    /// Charges this ledger, in place of the store.
     pub fn ledger(mut self, ledger: impl Ledger) -> Self {
-        if let Some(stores) = &mut self.stores {
-            stores.ledger = Arc::new(ledger);
-        }
+        self.ledger = Some(Arc::new(ledger));
         self
     }
 
@@ -197,7 +197,8 @@ impl GateBuilder {
         self
     }
 
-    /// Gives up on the ledger after this long; one second unless said otherwise.
+    /// Gives up on the ledger, the quota store and the limiter after this long; one second
+    /// unless said otherwise.
     pub const fn charge_deadline(mut self, deadline: Duration) -> Self {
         self.charge_deadline = deadline;
         self
@@ -224,14 +225,17 @@ impl GateBuilder {
     ///
     /// [`StartError`] if no store was named, there is no tokio runtime, or the store fails.
     pub async fn build(self) -> Result<Gate, StartError> {
-        let Some(stores) = self.stores else {
+        let Some(mut stores) = self.stores else {
             let problem = "the gate has no store; name one with `.store(…)`";
             return Err(StartError::new(vec![problem.to_owned()]));
         };
+        stores.keys = self.keys.unwrap_or(stores.keys);
+        stores.ledger = self.ledger.unwrap_or(stores.ledger);
         let Ok(runtime) = Handle::try_current() else {
             let problem = "a gate needs a tokio runtime; build it inside one";
             return Err(StartError::new(vec![problem.to_owned()]));
         };
+        let tasks = Tasks::new(runtime);
         let failures = Failures::new(self.failures_per_minute)
             .map_err(|error| StartError::new(vec![format!("failures per minute: {error}")]))?;
         let clock = self.clock;
@@ -269,7 +273,7 @@ impl GateBuilder {
                 limiter: self
                     .limiter
                     .unwrap_or_else(|| Arc::new(LocalLimiter::new())),
-                quotas: QuotaBlocks::new(stores.quotas),
+                quotas: QuotaBlocks::new(stores.quotas, tasks.spawner()),
                 in_flight: InFlight::new(),
                 clock: Arc::clone(&clock),
                 deadline: self.charge_deadline,
@@ -279,7 +283,7 @@ impl GateBuilder {
             till: Till {
                 ledger: stores.ledger,
                 clock: Arc::clone(&clock),
-                tasks: Tasks::new(runtime),
+                tasks,
                 telemetry,
                 deadline: self.charge_deadline,
                 hold_for: self.hold_for,

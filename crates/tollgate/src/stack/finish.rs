@@ -1,6 +1,7 @@
 //! The way out: reached once, by a response or by `Drop`.
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
@@ -8,12 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tollgate_core::clock::Moment;
 use tollgate_core::rate::InFlightPermit;
-use tollgate_core::reply::BoxFuture;
 use tracing::Span;
 
 use crate::access::Who;
 use crate::credential::{Place, Presented};
-use crate::denial::{Denial, REQUEST_ID};
+use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::envelope::shape;
 use crate::gate::Gate;
 use crate::passage::{Passage, Ticket};
@@ -37,7 +37,7 @@ pub(crate) struct Finish {
 /// A response that may leave now, or once its charge is durable.
 pub(crate) enum Finished {
     Now(Response<Body>),
-    AfterSettle(BoxFuture<Option<u64>>, Response<Body>),
+    AfterSettle(Closing, Response<Body>),
 }
 
 impl Finish {
@@ -81,13 +81,27 @@ impl Finish {
             return Finished::Now(response);
         };
         let waits = tab.settles_before_reply();
-        match tab.close(Ending::Answered(response.status())) {
-            Closing::Waits(settle) if waits => Finished::AfterSettle(settle, response),
-            closing => {
-                closing.finish_in(&self.gate.till().tasks);
-                Finished::Now(response)
+        let closing = tab.close(Ending::Answered(response.status()));
+        if waits {
+            Finished::AfterSettle(closing, response)
+        } else {
+            Finished::Now(response)
+        }
+    }
+
+    /// The answer of a route that answers only when its charge is durable: it is not.
+    pub(super) fn not_settled(&self, promised: &Response<Body>) -> Response<Body> {
+        let mut response = Denial::new(DenialKind::Unavailable).into_response();
+        shape(self.gate.errors(), Some(&self.id), &mut response);
+        for (name, value) in promised.headers() {
+            if !name.as_str().starts_with("content-") {
+                response
+                    .headers_mut()
+                    .entry(name)
+                    .or_insert_with(|| value.clone());
             }
         }
+        response
     }
 
     fn write_headers(
@@ -110,9 +124,11 @@ impl Finish {
             if let Some(vary) = self.gate.vary() {
                 headers.append(header::VARY, vary.clone());
             }
-            if (passage.caller.is_some() || denial.is_some())
-                && !headers.contains_key(header::CACHE_CONTROL)
-            {
+            if passage.session.is_some() {
+                headers.append(header::VARY, HeaderValue::from_static("cookie"));
+            }
+            let private = passage.caller.is_some() || passage.session.is_some();
+            if (private || denial.is_some()) && !headers.contains_key(header::CACHE_CONTROL) {
                 headers.insert(header::CACHE_CONTROL, PRIVATE);
             }
         }
@@ -199,7 +215,7 @@ impl Drop for Finish {
         let passage = self.ticket.with(std::mem::take);
         self.record(&passage, "hung_up", None);
         if let Some(tab) = passage.tab {
-            tab.close(Ending::HungUp).finish_in(&self.gate.till().tasks);
+            drop(tab.close(Ending::HungUp));
         }
     }
 }
