@@ -300,3 +300,55 @@ async fn a_request_is_under_way_until_its_body_is_sent() {
     door.open();
     assert_eq!(app.get("/narrow").key(&key).status().await, 200);
 }
+
+#[tokio::test]
+async fn a_route_that_settles_before_it_answers_says_503_when_it_could_not() {
+    let app = TestApp::new(|gate| {
+        let route = paid().settle_before_reply();
+        gate.routes().get("/", async || "done", route)
+    });
+    let (app, key) = rich(app.await).await;
+    app.faults.set(Operation::Settle, Fault::Fail);
+    let answer = app.get("/").key(&key).send().await;
+    assert_eq!(
+        (answer.status, &*answer.code()),
+        (503, "service_unavailable")
+    );
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    app.faults.set(Operation::Settle, Fault::None);
+    app.clock.advance(5 * crate::support::MINUTE);
+    app.settled().await;
+}
+
+#[tokio::test]
+async fn a_hang_up_while_the_charge_is_made_does_not_undo_it() {
+    let app = TestApp::new(|gate| {
+        let settles = |mut bill: Bill| async move { bill.settle_now().await.map(drop) };
+        gate.routes().get("/now", settles, paid()).get(
+            "/before",
+            async || (),
+            paid().settle_before_reply(),
+        )
+    });
+    let (app, key) = rich(app.await).await;
+    for (path, charged) in [("/now", 4), ("/before", 8)] {
+        app.faults
+            .set(Operation::Settle, Fault::Late(Duration::from_millis(500)));
+        let asked = app.faults.calls(Operation::Settle);
+        let mut connection = app.connect().await;
+        let secret = &key.secret;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: a.example\r\nx-api-key: {secret}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        eventually("the charge is asked for", async || {
+            app.faults.calls(Operation::Settle) > asked
+        })
+        .await;
+        drop(connection);
+        eventually("it is charged", async || {
+            app.clock.advance(Duration::from_millis(100));
+            app.charged("acme") == charged
+        })
+        .await;
+    }
+}

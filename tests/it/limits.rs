@@ -70,6 +70,58 @@ async fn a_key_may_have_limits_and_a_plan_of_its_own() {
     assert_eq!(answer.number("x-ratelimit-limit"), 60);
 }
 
+/// Were they counted together, each would change what is known of the other's windows.
+#[tokio::test]
+async fn keys_under_different_limits_do_not_reset_each_other() {
+    let app = TestApp::new(routes).await;
+    let two = Limits::new().with_rate(RateLimit::exact(2, MINUTE).unwrap());
+    let strict = app.key_with("acme", |key| key.limits(two)).await;
+    let lifted = app.key_with("acme", |key| key.plan("pro")).await;
+    let plain = app.key("acme", []).await;
+    let mut admitted = 0;
+    for _ in 0..5 {
+        admitted += u32::from(app.get("/").key(&strict).status().await == 200);
+        assert_eq!(app.get("/").key(&lifted).status().await, 200);
+        assert_eq!(app.get("/").key(&plain).status().await, 200);
+    }
+    assert_eq!(admitted, 2);
+    assert_eq!(app.get("/").key(&plain).status().await, 429);
+}
+
+#[tokio::test]
+async fn a_class_may_count_by_key_though_its_plan_does_not() {
+    let app = TestApp::new(routes).await;
+    let one = RateLimit::exact(1, MINUTE).unwrap();
+    let limits = Limits::new().with_rate(one).with_per(CountPer::Key);
+    app.gate
+        .keyring()
+        .set_limits(&org("acme"), Some(&limits), &actor())
+        .await
+        .unwrap();
+    let (first, second) = (app.key("acme", []).await, app.key("acme", []).await);
+    for key in [first, second] {
+        assert_eq!(app.get("/").key(&key).status().await, 200);
+        assert_eq!(app.get("/").key(&key).status().await, 429);
+    }
+}
+
+#[tokio::test]
+async fn limits_that_do_not_go_together_are_refused_before_they_are_stored() {
+    let app = TestApp::new(routes).await;
+    let none = Limits::new().with_in_flight(0);
+    let keyring = app.gate.keyring();
+    let set = keyring
+        .set_limits(&org("acme"), Some(&none), &actor())
+        .await;
+    let expected = "in_flight: 0 lets no request pass; leave it out for no cap";
+    assert_eq!(set.unwrap_err().to_string(), expected);
+    let new = tollgate::core::keyring::NewKey::new(org("acme"), "k").limits(none);
+    assert_eq!(
+        keyring.issue(new, &actor()).await.unwrap_err().to_string(),
+        expected
+    );
+}
+
 #[tokio::test]
 async fn a_class_of_routes_is_counted_apart() {
     let app = TestApp::new(routes).await;

@@ -405,7 +405,8 @@ fn check_permissions(
 
 fn check_plan(plan: &str, catalog: &Catalog) -> Result<(), Invalid> {
     if catalog.plan(plan).is_none() {
-        let reason = format!("`{plan}` is not declared in the catalog");
+        let shown: String = plan.chars().take(64).flat_map(char::escape_debug).collect();
+        let reason = format!("`{shown}` is not declared in the catalog");
         return Err(Invalid::new("plan", reason));
     }
     Ok(())

@@ -145,7 +145,9 @@ async fn hold(session: &mut impl Session, request: &HoldRequest) -> Result<HoldA
         .allowance
         .filter(|it| wallet.allowance_month.is_none_or(|last| last < it.month));
     if let Some(allowance) = allowance {
-        wallet.grant(allowance.credits)?;
+        // A wallet that is full already takes what fits.
+        let room = MAX_CREDITS.saturating_sub(wallet.balance.granted);
+        wallet.grant(allowance.credits.min(room))?;
         wallet.allowance_month = Some(allowance.month);
     }
     let available = wallet.balance.available();

@@ -74,7 +74,7 @@ impl Bill {
     /// As [`items`](Self::items), and a 500 if that is more than the route may cost at most.
     pub async fn hold(&mut self, credits: u64) -> Result<(), Denial> {
         let asked = self.on_tab(None, |tab| match tab.price() {
-            Price::Between { most, .. } if credits > most => {
+            Price::Between { most, .. } | Price::Fixed(most) if credits > most => {
                 Err(misuse("more credits asked for than the route may cost"))
             }
             _ if tab.held() >= credits => Ok(None),

@@ -4,14 +4,21 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use axum::extract::OriginalUri;
+use futures_util::future::{Either, select};
 use http::{HeaderValue, request};
 use tollgate_core::catalog::Catalog;
-use tollgate_core::change::{Actor, ChangeFeed};
+use tollgate_core::change::{Actor, Change, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
-use tollgate_core::keyring::Keyring;
+use tollgate_core::credits::Balance;
+use tollgate_core::deadline::within;
+use tollgate_core::error::StoreError;
+use tollgate_core::id::OrgId;
+use tollgate_core::keyring::{Keyring, KeyringError};
 use tollgate_core::plan::Limits;
+use tollgate_core::quota::QuotaTally;
 use tollgate_core::rate::{Limiter, Subject, Take};
 use tollgate_core::reply::Reply;
 use tollgate_core::store::{CatalogStore, Declaration};
@@ -44,6 +51,9 @@ mod error;
 /// Made once by [`Gate::builder`]; clones share everything.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
+
+/// The longest that a shutdown takes.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// A gate that does not keep itself alive.
 pub(crate) struct WeakGate(Weak<Inner>);
@@ -114,40 +124,49 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`StoreError`](tollgate_core::error::StoreError) if the ledger fails.
+    /// [`KeyringError`] if there is no such organization, or a store fails.
     pub async fn grant_credits(
         &self,
-        organization: &tollgate_core::id::OrgId,
+        organization: &OrgId,
         credits: u64,
         actor: &Actor,
-    ) -> Result<tollgate_core::credits::Balance, tollgate_core::error::StoreError> {
-        let change = tollgate_core::change::Change {
+    ) -> Result<Balance, KeyringError> {
+        self.keyring().organization(organization).await?;
+        let change = Change {
             actor: actor.clone(),
             at: self.clock().now().wall,
             reason: None,
         };
         let till = self.till();
         let granted = till.ledger.grant(organization, credits, change);
-        tollgate_core::deadline::within(&*till.clock, till.deadline, "the ledger", granted).await
+        Ok(within(&*till.clock, till.deadline, "the ledger", granted).await?)
     }
 
     /// Reads an organization's wallet.
     ///
     /// # Errors
     ///
-    /// [`StoreError`](tollgate_core::error::StoreError) if the ledger fails.
-    pub async fn balance(
-        &self,
-        organization: &tollgate_core::id::OrgId,
-    ) -> Result<tollgate_core::credits::Balance, tollgate_core::error::StoreError> {
+    /// [`StoreError`] if the ledger fails.
+    pub async fn balance(&self, organization: &OrgId) -> Result<Balance, StoreError> {
         let till = self.till();
         let read = till.ledger.balance(organization);
-        tollgate_core::deadline::within(&*till.clock, till.deadline, "the ledger", read).await
+        within(&*till.clock, till.deadline, "the ledger", read).await
     }
 
     /// Ends what goes on behind the requests: waits for charges that are under way, writes
     /// usage, gives unspent quota back. Call it after the server has drained.
+    ///
+    /// It takes ten seconds at most, by the gate's clock; what a store that hangs keeps from
+    /// being written by then is lost, and said to be.
     pub async fn shutdown(&self) {
+        let work = std::pin::pin!(self.wind_up());
+        let limit = self.clock().sleep(LONGEST_SHUTDOWN);
+        if let Either::Right(_) = select(work, limit).await {
+            tracing::error!("a store did not answer in time for the shutdown");
+        }
+    }
+
+    async fn wind_up(&self) {
         self.till().tasks.finish().await;
         if let Err(error) = background::write_usage(self).await {
             tracing::error!(%error, "could not write the last usage; it is lost");
@@ -272,7 +291,7 @@ impl Gate {
             return Ok(());
         };
         let (admitted, wait) = (rates.admitted, rates.retry_after());
-        let quotas = tollgate_core::quota::QuotaTally::default();
+        let quotas = QuotaTally::default();
         ticket.with(|passage| passage.rates = Some(RateReport { rates, quotas }));
         if admitted {
             return Ok(());

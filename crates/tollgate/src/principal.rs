@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request;
 use tollgate_core::id::{KeyId, OrgId};
 
+use crate::credential::Presented;
 use crate::denial::{Denial, DenialKind};
 use crate::passage::Ticket;
 use crate::verified::VerifiedKey;
@@ -164,9 +165,12 @@ impl<S: Sync> FromRequestParts<S> for Principal {
         let Some(ticket) = Ticket::find(&parts.extensions) else {
             return Err(Denial::misplaced("AuthenticateLayer"));
         };
-        ticket
-            .caller()
-            .ok_or_else(|| DenialKind::MissingCredential.into())
+        let sent = ticket.with(|passage| passage.presented.unwrap_or_default());
+        ticket.caller().ok_or_else(|| match sent {
+            Presented::Nothing => DenialKind::MissingCredential.into(),
+            _ => Denial::new(DenialKind::InvalidCredential)
+                .with_reason("the handler takes a Principal where none is demanded"),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! A client that hangs up drops the future; then the same end is reached by `Drop`.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -189,7 +190,9 @@ where
                 }));
             }
         };
-        match this.finish.finish(response) {
+        // An app's own envelope or charge rule may panic too.
+        let finished = catch_unwind(AssertUnwindSafe(|| this.finish.finish(response)));
+        match finished.unwrap_or_else(|panic| Finished::Now(this.finish.last_resort(&*panic))) {
             Finished::Now(response) => Poll::Ready(Ok(response)),
             Finished::AfterSettle(closing, response) => {
                 this.state.set(State::Settling {
@@ -203,15 +206,18 @@ where
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Response<Body> {
-    let text = panic
+fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
+    tracing::error!(panic = panic_text(panic), "a handler panicked");
+    let denial = Denial::new(DenialKind::Internal).with_reason("a handler panicked");
+    axum::response::IntoResponse::into_response(denial)
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(panic = text, "a handler panicked");
-    let denial = Denial::new(DenialKind::Internal).with_reason("a handler panicked");
-    axum::response::IntoResponse::into_response(denial)
+        .unwrap_or("no message")
 }
 
 /// One service for each connection, which knows its peer.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::closure::circles;
 use super::error::{hint, told};
 use super::file::CatalogSpec;
+use crate::credits::MAX_CREDITS;
 use crate::invalid::Invalid;
 use crate::plan::{Limits, Plan};
 use crate::scope::{Implies, Scope};
@@ -143,6 +144,10 @@ fn check_plan(plan: &Plan, mut refuse: impl FnMut(String)) {
     limits(String::new(), &plan.limits);
     for (class, own) in &plan.classes {
         limits(format!("class {}: ", told(class)), own);
+    }
+    if plan.monthly_credits > MAX_CREDITS {
+        let credits = plan.monthly_credits;
+        refuse(format!("{credits} credits a month are above {MAX_CREDITS}"));
     }
     for (what, names) in [
         ("class", plan.classes.keys().collect::<Vec<_>>()),

@@ -349,6 +349,8 @@ impl fmt::Debug for QuotaBlocks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -489,6 +491,59 @@ mod tests {
                 .sum()
         });
         assert_eq!(admitted, 5000);
+    }
+
+    /// Answers after a while, as a database does.
+    #[derive(Debug, Default)]
+    struct Slow {
+        inner: MemoryQuotas,
+        debits: AtomicU32,
+    }
+
+    impl QuotaStore for Slow {
+        fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+            self.debits.fetch_add(1, Ordering::Relaxed);
+            let debited = self.inner.debit(request);
+            Reply::later(async move {
+                tokio::task::yield_now().await;
+                debited.await
+            })
+        }
+
+        fn give_back(
+            &self,
+            subject: Subject,
+            period: QuotaPeriod,
+            start: Timestamp,
+            units: u64,
+        ) -> Reply<()> {
+            self.inner.give_back(subject, period, start, units)
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_find_a_block_empty_share_one_debit_that_outlives_them() {
+        let store = Arc::new(Slow::default());
+        let spawn: Spawn = Arc::new(|task| drop(tokio::spawn(task)));
+        let blocks = QuotaBlocks::new(Arc::clone(&store) as _, spawn);
+        let take = || blocks.take(&acme(), &a_day(1000), 1, at(0));
+        // Whoever asked first goes away; its debit does not.
+        let (mut first, mut waiting) = (take(), Vec::new());
+        if let Reply::Later(future) = &mut first {
+            assert!(future.as_mut().now_or_never().is_none());
+        }
+        drop(first);
+        for _ in 0..9 {
+            waiting.push(take());
+        }
+        for tally in waiting {
+            assert!(tally.await.unwrap().admitted);
+        }
+        assert_eq!(store.debits.load(Ordering::Relaxed), 1);
+        assert_eq!(
+            blocks.peek(&acme(), &a_day(1000), at(0)).quotas[0].remaining,
+            991
+        );
     }
 
     proptest! {

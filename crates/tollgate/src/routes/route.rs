@@ -154,6 +154,11 @@ fn find_problems(access: &Access, catalog: &Catalog) -> Vec<String> {
     if open && !access.price.is_free() {
         problems.push("it has a price, but no key to charge".to_owned());
     }
+    if open && (access.plan.is_some() || !access.features.is_empty() || access.rate_class.is_some())
+    {
+        let problem = "it demands a plan, a feature or a rate class, but no key that could have it";
+        problems.push(problem.to_owned());
+    }
     match access.price {
         Price::Between { least, most } if least > most || most == 0 => problems.push(format!(
             "a price between {least} and {most} credits is none; put the smaller first"

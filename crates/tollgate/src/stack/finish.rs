@@ -17,7 +17,7 @@ use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::envelope::shape;
 use crate::gate::Gate;
 use crate::passage::{Passage, Ticket};
-use crate::stack::PRIVATE;
+use crate::stack::{PRIVATE, panic_text};
 use crate::tab::{Closing, Ending};
 use crate::usage::Use;
 
@@ -72,7 +72,11 @@ impl Finish {
             .map_or_else(|| class(response.status()), |denial| denial.kind().code());
         self.record(&passage, outcome, Some(response.status()));
         if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
-            tracing::info!(%denial, "refused");
+            if denial.kind() == DenialKind::Unavailable {
+                tracing::error!(%denial, "could not decide; refused");
+            } else {
+                tracing::info!(%denial, "refused");
+            }
         }
         if let Some(permit) = passage.in_flight {
             hold_until_sent(&mut response, permit);
@@ -87,6 +91,17 @@ impl Finish {
         } else {
             Finished::Now(response)
         }
+    }
+
+    /// The answer where even the way out panicked: a status and the id.
+    pub(super) fn last_resort(&self, panic: &(dyn std::any::Any + Send)) -> Response<Body> {
+        tracing::error!(
+            panic = panic_text(panic),
+            "the app's envelope or charge rule panicked"
+        );
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+        response
     }
 
     /// The answer of a route that answers only when its charge is durable: it is not.
