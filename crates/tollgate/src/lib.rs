@@ -7,12 +7,12 @@
 //! | 1 | [request id](request_id) | – |
 //! | 2 | [envelope](envelope) | – |
 //! | 3 | [client's address](client_address) | – |
-//! | 4 | [credential](credential) | 401, 400 |
-//! | 5 | [lookup](authenticate) | 401, 429, 503 |
-//! | 6 | the key's and the organization's state | 401, 403 |
+//! | 4 | [credential](credential): taken out of the request | – |
+//! | 5 | [lookup](authenticate), and the key's own state | 401, 400, 429, 503 |
+//! | 6 | the organization's state | 403 |
 //! | 7 | [IP rules](ip_filter) | 403 |
 //! | 8 | [scope, plan, features](scope_guard) | 403 |
-//! | 9 | [requests under way, quotas, rates](rate_limit) | 429 |
+//! | 9 | [requests under way, quotas, rates](rate_limit) | 429, 503 |
 //! | 10 | [credits](meter) | 402, 503 |
 //! | 11 | the handler, with its [`Principal`] and [`Bill`] | its own |
 //! | 12 | the way out: charge, headers, usage, metrics, span | – |
