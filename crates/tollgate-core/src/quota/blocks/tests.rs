@@ -1,0 +1,213 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Steady;
+use crate::id::OrgId;
+use crate::quota::MemoryQuotas;
+
+/// The memory answers at once, so nothing is ever spawned.
+fn blocks_on(store: Arc<dyn QuotaStore>) -> QuotaBlocks {
+    QuotaBlocks::new(store, Arc::new(|_| panic!("spawned")))
+}
+
+fn at(secs: i64) -> Moment {
+    Moment {
+        wall: Timestamp::from_secs(secs),
+        steady: Steady::default(),
+    }
+}
+
+fn acme() -> Subject {
+    Subject::organization(OrgId::new("acme").unwrap())
+}
+
+fn a_day(units: u64) -> [QuotaLimit; 1] {
+    [QuotaLimit::new(units, QuotaPeriod::Day).unwrap()]
+}
+
+fn now<T: fmt::Debug>(reply: Reply<T>) -> T {
+    match reply {
+        Reply::Now(result) => result.unwrap(),
+        later @ Reply::Later(_) => panic!("{later:?}"),
+    }
+}
+
+const DAY: i64 = 86_400;
+
+#[test]
+fn exactly_n_a_day_and_n_again_the_next() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    for day in 0..3 {
+        let admitted = (0..2000).filter(|second| {
+            now(blocks.take(&acme(), &a_day(1000), 1, at(day * DAY + second))).admitted
+        });
+        assert_eq!(admitted.count(), 1000);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_reopens_nothing() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    assert!(now(blocks.take(&acme(), &a_day(1), 1, at(DAY))).admitted);
+    assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
+    let other = blocks_on(Arc::clone(&blocks.store));
+    assert!(!now(other.take(&acme(), &a_day(1), 1, at(DAY - 1))).admitted);
+}
+
+#[test]
+fn all_quotas_or_none() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    let limits = [
+        QuotaLimit::new(10, QuotaPeriod::Month).unwrap(),
+        QuotaLimit::new(2, QuotaPeriod::Day).unwrap(),
+    ];
+    let take = |cost| now(blocks.take(&acme(), &limits, cost, at(0)));
+    assert!(take(2).admitted);
+    let refused = take(1);
+    assert!(!refused.admitted);
+    assert_eq!(
+        (refused.quotas[0].remaining, refused.quotas[0].refused),
+        (8, false)
+    );
+    assert_eq!(
+        (refused.quotas[1].remaining, refused.quotas[1].refused),
+        (0, true)
+    );
+}
+
+#[test]
+fn what_is_put_back_can_be_taken_again() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    assert!(now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+    assert!(!now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+    blocks.put_back(&acme(), &a_day(1), 1, at(0));
+    assert!(now(blocks.take(&acme(), &a_day(1), 1, at(0))).admitted);
+}
+
+#[test]
+fn a_plan_change_keeps_the_units_used() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    for _ in 0..10 {
+        assert!(now(blocks.take(&acme(), &a_day(1000), 1, at(0))).admitted);
+    }
+    assert!(!now(blocks.take(&acme(), &a_day(10), 1, at(0))).admitted);
+    assert!(now(blocks.take(&acme(), &a_day(11), 1, at(0))).admitted);
+    assert!(!now(blocks.take(&acme(), &a_day(11), 1, at(0))).admitted);
+    assert!(now(blocks.take(&acme(), &a_day(1000), 1, at(0))).admitted);
+}
+
+#[test]
+fn a_released_block_is_there_for_the_next_process() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    now(blocks.take(&acme(), &a_day(1000), 1, at(0)));
+    futures_block(blocks.release()).unwrap();
+    let next = blocks_on(Arc::clone(&blocks.store));
+    let admitted = (0..2000).filter(|_| now(next.take(&acme(), &a_day(1000), 1, at(1))).admitted);
+    assert_eq!(admitted.count(), 999);
+}
+
+fn futures_block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+#[test]
+fn many_processes_and_threads_never_exceed_the_quota() {
+    let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
+    let admitted: usize = std::thread::scope(|scope| {
+        let process = |_| {
+            let blocks = blocks_on(Arc::clone(&store));
+            (0..4).map(move |_| blocks.clone()).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..3)
+            .flat_map(process)
+            .map(|blocks| {
+                scope.spawn(move || {
+                    let take = |_: &i32| now(blocks.take(&acme(), &a_day(5000), 1, at(0))).admitted;
+                    (0..2000).filter(take).count()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert_eq!(admitted, 5000);
+}
+
+/// Answers after a while, as a database does.
+#[derive(Debug, Default)]
+struct Slow {
+    inner: MemoryQuotas,
+    debits: AtomicU32,
+}
+
+impl QuotaStore for Slow {
+    fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+        self.debits.fetch_add(1, Ordering::Relaxed);
+        let debited = self.inner.debit(request);
+        Reply::later(async move {
+            tokio::task::yield_now().await;
+            debited.await
+        })
+    }
+
+    fn give_back(
+        &self,
+        subject: Subject,
+        period: QuotaPeriod,
+        start: Timestamp,
+        units: u64,
+    ) -> Reply<()> {
+        self.inner.give_back(subject, period, start, units)
+    }
+}
+
+#[tokio::test]
+async fn those_who_find_a_block_empty_share_one_debit_that_outlives_them() {
+    let store = Arc::new(Slow::default());
+    let spawn: Spawn = Arc::new(|task| drop(tokio::spawn(task)));
+    let blocks = QuotaBlocks::new(Arc::clone(&store) as _, spawn);
+    let take = || blocks.take(&acme(), &a_day(1000), 1, at(0));
+    // Whoever asked first goes away; its debit does not.
+    let (mut first, mut waiting) = (take(), Vec::new());
+    if let Reply::Later(future) = &mut first {
+        assert!(future.as_mut().now_or_never().is_none());
+    }
+    drop(first);
+    for _ in 0..9 {
+        waiting.push(take());
+    }
+    for tally in waiting {
+        assert!(tally.await.unwrap().admitted);
+    }
+    assert_eq!(store.debits.load(Ordering::Relaxed), 1);
+    assert_eq!(
+        blocks.peek(&acme(), &a_day(1000), at(0)).quotas[0].remaining,
+        991
+    );
+}
+
+proptest! {
+    #[test]
+    fn what_is_admitted_is_what_fits(
+        limit in 1_u64..2000,
+        costs in prop::collection::vec(1_u32..20, 1..300),
+    ) {
+        let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+        let mut left = limit;
+        for cost in costs {
+            let tally = now(blocks.take(&acme(), &a_day(limit), cost, at(0)));
+            prop_assert_eq!(tally.admitted, u64::from(cost) <= left);
+            if tally.admitted {
+                left -= u64::from(cost);
+            }
+            prop_assert_eq!(tally.quotas[0].remaining, left);
+        }
+    }
+}
