@@ -305,7 +305,8 @@ async fn a_request_is_under_way_until_its_body_is_sent() {
 async fn a_route_that_settles_before_it_answers_says_503_when_it_could_not() {
     let app = TestApp::new(|gate| {
         let route = paid().settle_before_reply();
-        gate.routes().get("/", async || "done", route)
+        let done = async || ([("etag", "\"mine\"")], "done");
+        gate.routes().get("/", done, route)
     });
     let (app, key) = rich(app.await).await;
     app.faults.set(Operation::Settle, Fault::Fail);
@@ -315,6 +316,7 @@ async fn a_route_that_settles_before_it_answers_says_503_when_it_could_not() {
         (503, "service_unavailable")
     );
     assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("etag"), None);
     app.faults.set(Operation::Settle, Fault::None);
     app.clock.advance(5 * crate::support::MINUTE);
     app.settled().await;

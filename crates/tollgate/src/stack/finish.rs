@@ -108,12 +108,13 @@ impl Finish {
     pub(super) fn not_settled(&self, promised: &Response<Body>) -> Response<Body> {
         let mut response = Denial::new(DenialKind::Unavailable).into_response();
         shape(self.gate.errors(), Some(&self.id), &mut response);
+        // Tollgate's own headers stay true; the app's, such as an `ETag`, were about its answer.
         for (name, value) in promised.headers() {
-            if !name.as_str().starts_with("content-") {
-                response
-                    .headers_mut()
-                    .entry(name)
-                    .or_insert_with(|| value.clone());
+            let ours = name.as_str().starts_with("x-ratelimit-")
+                || name.as_str().starts_with("ratelimit")
+                || [REQUEST_ID, header::CACHE_CONTROL, header::VARY].contains(name);
+            if ours {
+                response.headers_mut().append(name, value.clone());
             }
         }
         response
