@@ -140,24 +140,36 @@ fn identified(
         }
         Err(denial) => return Reply::failed(route.gate.judge_refused(passage, denial, now)),
     };
-    passage.caller = Some(Principal::new(Arc::clone(&key)));
     passage.now = Some(now);
-    if let Err(denial) = judge(route, &key, passage.address) {
-        return Reply::failed(denial);
-    }
+    let judged = match judge(route, &key, passage.address) {
+        Ok(()) => consume(route, ticket, passage, &key, now),
+        Err(denial) => Reply::failed(denial),
+    };
+    passage.caller = Some(Principal::new(key));
+    judged
+}
+
+/// Steps 9 and 10: what a request takes of its limits and its organization's credits.
+fn consume(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    passage: &mut Passage,
+    key: &Arc<VerifiedKey>,
+    now: Moment,
+) -> Reply<(), Denial> {
     let case = Case {
         route,
         ticket,
-        key: &key,
+        key,
         now,
     };
     match case.judge(passage) {
         Reply::Now(judged) => match observe(route, Check::Rate, || judged) {
-            Ok(()) => charge(route, ticket, passage, &key, now),
+            Ok(()) => charge(route, ticket, passage, key, now),
             Err(denial) => Reply::failed(denial),
         },
         Reply::Later(judged) => {
-            let (route, ticket) = (Arc::clone(route), ticket.clone());
+            let (route, ticket, key) = (Arc::clone(route), ticket.clone(), Arc::clone(key));
             Reply::later(async move {
                 let judged = judged.await;
                 observe(&route, Check::Rate, || judged)?;

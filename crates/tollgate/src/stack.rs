@@ -26,7 +26,7 @@ use tower_service::Service;
 use crate::client_address;
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::gate::Gate;
-use crate::passage::{Passage, Ticket};
+use crate::passage::Ticket;
 use crate::stack::finish::{Finish, Finished};
 
 mod finish;
@@ -112,12 +112,7 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
         status = tracing::field::Empty,
         outcome = tracing::field::Empty,
     );
-    let ticket = Ticket::new(Passage {
-        now: Some(now),
-        address,
-        presented: Some(presented),
-        ..Passage::default()
-    });
+    let ticket = Ticket::of(now, address, presented);
     request.extensions_mut().insert(ticket.clone());
     Finish::new(gate.clone(), ticket, id, presented, span)
 }
