@@ -152,32 +152,64 @@ pub enum KeyFault {
     Superseded,
 }
 
+/// When a key is good: what of it is asked on each request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a part of a key, to be read")]
+pub struct Validity {
+    /// Whether the key is switched on.
+    pub status: KeyStatus,
+    /// Not good before this point.
+    pub not_before: Option<Timestamp>,
+    /// Not good from this point on.
+    pub expires_at: Option<Timestamp>,
+    /// Set on the old secret of a rotated key: it is good until then.
+    pub secret_valid_until: Option<Timestamp>,
+}
+
+impl Validity {
+    /// Why the key, or the secret that was presented, is no good at `now`, if it is not.
+    #[must_use]
+    pub fn fault(&self, now: Timestamp) -> Option<KeyFault> {
+        let over = |end: Option<Timestamp>| end.is_some_and(|end| now >= end);
+        match self.status {
+            KeyStatus::Revoked => Some(KeyFault::Revoked),
+            KeyStatus::Disabled => Some(KeyFault::Disabled),
+            KeyStatus::Active if over(self.expires_at) => Some(KeyFault::Expired),
+            KeyStatus::Active if self.not_before.is_some_and(|start| now < start) => {
+                Some(KeyFault::NotYetValid)
+            }
+            KeyStatus::Active => over(self.secret_valid_until).then_some(KeyFault::Superseded),
+        }
+    }
+}
+
 impl ApiKey {
     /// Why the key is no good at `now`, if it is not.
     #[must_use]
     pub fn fault(&self, now: Timestamp) -> Option<KeyFault> {
-        match self.status {
-            KeyStatus::Revoked => Some(KeyFault::Revoked),
-            KeyStatus::Disabled => Some(KeyFault::Disabled),
-            KeyStatus::Active if self.expires_at.is_some_and(|end| now >= end) => {
-                Some(KeyFault::Expired)
-            }
-            KeyStatus::Active if self.not_before.is_some_and(|start| now < start) => {
-                Some(KeyFault::NotYetValid)
-            }
-            KeyStatus::Active => None,
+        self.validity(None).fault(now)
+    }
+
+    const fn validity(&self, secret_valid_until: Option<Timestamp>) -> Validity {
+        Validity {
+            status: self.status,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
+            secret_valid_until,
         }
     }
 }
 
 impl KeyRecord {
+    /// When the key, and the secret that was presented, is good.
+    #[must_use]
+    pub const fn validity(&self) -> Validity {
+        self.key.validity(self.secret_valid_until)
+    }
+
     /// Why the presented secret is no good at `now`, if it is not.
     #[must_use]
     pub fn fault(&self, now: Timestamp) -> Option<KeyFault> {
-        self.key.fault(now).or_else(|| {
-            self.secret_valid_until
-                .is_some_and(|end| now >= end)
-                .then_some(KeyFault::Superseded)
-        })
+        self.validity().fault(now)
     }
 }

@@ -175,7 +175,7 @@ fn good(
     } else {
         DenialKind::InvalidCredential
     };
-    Err(Denial::new(kind).with_reason(format!("key {}: {reason}", key.key().id)))
+    Err(Denial::new(kind).with_reason(format!("key {}: {reason}", key.id())))
 }
 
 /// Whether the organization's keys work.

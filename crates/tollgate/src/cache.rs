@@ -33,7 +33,7 @@ use crate::cache::epochs::{Epoch, Epochs, Stripe};
 use crate::cache::flights::Flights;
 use crate::cache::hot::Hot;
 use crate::telemetry::Telemetry;
-use crate::verified::{VerifiedKey, age};
+use crate::verified::{Shared, VerifiedKey, age};
 
 mod epochs;
 mod flights;
@@ -103,6 +103,7 @@ struct Inner {
     hot: Hot<Known>,
     known: Cache<KeyDigest, Known, RandomState>,
     unknown: Cache<KeyDigest, Unknown, RandomState>,
+    shared: Shared,
     epochs: Epochs,
     flights: Flights,
     store: Arc<dyn KeyStore>,
@@ -152,6 +153,7 @@ impl KeyCache {
             unknown: Cache::builder()
                 .max_capacity(settings.unknown_capacity)
                 .build_with_hasher(RandomState::default()),
+            shared: Shared::default(),
             epochs: Epochs::new(),
             flights: Flights::default(),
             store,
@@ -276,7 +278,7 @@ impl Inner {
             self.epochs.stripe(&record.key.id),
             self.epochs.stripe(&record.organization.id),
         );
-        let key = VerifiedKey::resolve(record, &self.catalog, self.clock.now())?;
+        let key = VerifiedKey::resolve(record, &self.catalog, &self.shared, self.clock.now())?;
         let known = Known {
             key: Arc::new(key),
             epoch,

@@ -39,6 +39,7 @@ use crate::session::Sessions;
 use crate::tab::Till;
 use crate::telemetry::Decisions;
 use crate::usage::UsageLog;
+use crate::verified::VerifiedKey;
 
 pub use builder::GateBuilder;
 pub use error::StartError;
@@ -76,7 +77,7 @@ struct Inner {
     rate_headers: RateHeaders,
     stranger_limits: Option<Limits>,
     till: Till,
-    usage: UsageLog,
+    usage: UsageLog<VerifiedKey>,
     usage_store: Arc<dyn UsageStore>,
     feed: Arc<dyn ChangeFeed>,
     feed_seen: Arc<AtomicU64>,
@@ -208,7 +209,7 @@ impl Gate {
         &self.0.till
     }
 
-    pub(crate) fn usage(&self) -> &UsageLog {
+    pub(crate) fn usage(&self) -> &UsageLog<VerifiedKey> {
         &self.0.usage
     }
 

@@ -85,10 +85,10 @@ pub(crate) fn judge(key: &VerifiedKey, address: Option<IpAddr>) -> Result<(), De
         return Ok(());
     }
     let reason = match address {
-        Some(address) => format!("key {} from {address}", key.key().id),
+        Some(address) => format!("key {} from {address}", key.id()),
         None => format!(
             "key {} has IP rules, and the address is not known",
-            key.key().id
+            key.id()
         ),
     };
     Err(Denial::new(DenialKind::IpNotAllowed).with_reason(reason))

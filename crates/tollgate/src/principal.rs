@@ -46,19 +46,19 @@ impl Principal {
     /// The key's id.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        self.0.key().id
+        self.0.id()
     }
 
     /// What the key's owner calls it.
     #[must_use]
     pub fn key_name(&self) -> &str {
-        &self.0.key().name
+        &self.0.name
     }
 
     /// The environment of the key: `live`, `test`.
     #[must_use]
     pub fn environment(&self) -> &str {
-        &self.0.key().environment
+        &self.0.environment
     }
 
     /// The organization that owns the key.

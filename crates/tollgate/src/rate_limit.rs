@@ -136,9 +136,7 @@ impl Rates {
         now: Moment,
     ) -> RateReport {
         let limits = key.limits(route.and_then(|route| route.rate_class.as_deref()));
-        let subject = route.map_or(Cow::Borrowed(key.subject(None)), |route| {
-            subject(route, key)
-        });
+        let subject = route.map_or_else(|| key.subject(None), |route| subject(route, key));
         RateReport {
             rates: self.peek(limits, &subject, 0, now),
             quotas: self.quotas.peek(&subject, limits.quotas(), now),
@@ -396,8 +394,8 @@ fn subject<'a>(route: &Route, key: &'a VerifiedKey) -> Cow<'a, Subject> {
     let subject = key.subject(route.rate_class.as_deref());
     match &route.rate_class {
         Some(class) if key.plan.classes.contains_key(&**class) => {
-            Cow::Owned(subject.clone().in_class(Arc::clone(class)))
+            Cow::Owned(subject.into_owned().in_class(Arc::clone(class)))
         }
-        _ => Cow::Borrowed(subject),
+        _ => subject,
     }
 }

@@ -89,7 +89,7 @@ impl Tab {
         let request = HoldRequest {
             id,
             organization: key.organization().id.clone(),
-            key: key.key().id,
+            key: key.id(),
             route: Arc::clone(route.name()),
             least,
             most,

@@ -14,16 +14,16 @@ use tollgate_core::usage::{KeyUsage, UsageCount};
 
 const HOUR: i64 = 3_600_000_000;
 
-/// One key's uses since the last batch.
+/// One key's uses since the last batch; of most cached keys there are none, so that takes no room.
 #[derive(Debug)]
 pub(crate) struct UsageCounter {
     key: KeyId,
-    counts: Mutex<Counts>,
+    counts: Mutex<Option<Box<Counts>>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    last: Option<(Timestamp, Option<IpAddr>)>,
+    last: (Timestamp, Option<IpAddr>),
     with_old_secret: u64,
     by_route: SmallVec<[Uses; 2]>,
 }
@@ -53,12 +53,17 @@ impl UsageCounter {
         }
     }
 
+    pub(crate) const fn key(&self) -> KeyId {
+        self.key
+    }
+
     /// Counts a use, and says whether it is the first since the last batch.
     fn add(&self, used: &Use<'_>) -> bool {
         let mut counts = self.counts.lock();
         let hour = used.at.wall.as_micros().div_euclid(HOUR);
-        let first = counts.last.is_none();
-        counts.last = Some((used.at.wall, used.address));
+        let first = counts.is_none();
+        let counts = counts.get_or_insert_default();
+        counts.last = (used.at.wall, used.address);
         counts.with_old_secret = counts
             .with_old_secret
             .saturating_add(used.old_secret.into());
@@ -81,8 +86,8 @@ impl UsageCounter {
     }
 
     fn drain(&self) -> Option<KeyUsage> {
-        let counts = std::mem::take(&mut *self.counts.lock());
-        let (last_used_at, last_address) = counts.last?;
+        let counts = self.counts.lock().take()?;
+        let (last_used_at, last_address) = counts.last;
         let count = |uses: Uses| UsageCount {
             route: uses.route,
             outcome: Arc::from(uses.outcome),
@@ -102,25 +107,25 @@ impl UsageCounter {
 /// How many keys' usage is kept for another try while its store is down.
 const MOST_UNWRITTEN: usize = 100_000;
 
-/// The counters that have something to write.
-#[derive(Debug, Default)]
-pub(crate) struct UsageLog {
-    counters: Mutex<Vec<Arc<UsageCounter>>>,
+/// The keys whose counters have something to write.
+#[derive(Debug)]
+pub(crate) struct UsageLog<K> {
+    keys: Mutex<Vec<Arc<K>>>,
     unwritten: Mutex<Vec<KeyUsage>>,
 }
 
-impl UsageLog {
-    pub(crate) fn record(&self, counter: &Arc<UsageCounter>, used: &Use<'_>) {
-        if counter.add(used) {
-            self.counters.lock().push(Arc::clone(counter));
+impl<K: AsRef<UsageCounter>> UsageLog<K> {
+    pub(crate) fn record(&self, key: &Arc<K>, used: &Use<'_>) {
+        if (**key).as_ref().add(used) {
+            self.keys.lock().push(Arc::clone(key));
         }
     }
 
     /// Takes all that is not written yet.
     pub(crate) fn drain(&self) -> Vec<KeyUsage> {
         let mut batch = std::mem::take(&mut *self.unwritten.lock());
-        let counters = std::mem::take(&mut *self.counters.lock());
-        batch.extend(counters.iter().filter_map(|counter| counter.drain()));
+        let keys = std::mem::take(&mut *self.keys.lock());
+        batch.extend(keys.iter().filter_map(|key| (**key).as_ref().drain()));
         batch
     }
 
@@ -136,11 +141,26 @@ impl UsageLog {
     }
 }
 
+impl<K> Default for UsageLog<K> {
+    fn default() -> Self {
+        Self {
+            keys: Mutex::default(),
+            unwritten: Mutex::default(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tollgate_core::clock::Steady;
 
     use super::*;
+
+    impl AsRef<Self> for UsageCounter {
+        fn as_ref(&self) -> &Self {
+            self
+        }
+    }
 
     #[test]
     fn a_batch_has_each_route_outcome_and_hour_once() {

@@ -1,5 +1,9 @@
 //! A key as requests need it: looked up, resolved against the catalog, ready to be judged.
+//!
+//! A million of them are to fit in memory, so what many keys share, they share: the organization,
+//! its plan, the names of environments.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +11,40 @@ use std::time::Duration;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::clock::{Moment, Steady};
 use tollgate_core::error::{StoreError, StoreErrorKind};
+use tollgate_core::id::KeyId;
+use tollgate_core::ip::IpRules;
 use tollgate_core::plan::{CountPer, Limits, Plan};
 use tollgate_core::rate::Subject;
-use tollgate_core::record::{ApiKey, KeyFault, KeyRecord, Organization, Permissions};
+use tollgate_core::record::{KeyFault, KeyRecord, Organization, Permissions, Validity};
 use tollgate_core::scope::ScopeSet;
 
+pub(crate) use crate::verified::shared::{Shared, Tenant};
+
 use crate::usage::UsageCounter;
+
+mod shared;
 
 /// A key and its organization, resolved once when they are read from the store.
 #[derive(Debug)]
 pub(crate) struct VerifiedKey {
-    pub(crate) record: KeyRecord,
-    pub(crate) granted: ScopeSet,
+    pub(crate) name: Box<str>,
+    pub(crate) environment: Arc<str>,
+    pub(crate) granted: Arc<ScopeSet>,
     pub(crate) plan: Arc<Plan>,
-    /// Whether its environment is one whose requests cost no credits.
-    pub(crate) free: bool,
-    of_organization: Subject,
-    of_key: Subject,
-    pub(crate) usage: Arc<UsageCounter>,
+    usage: UsageCounter,
+    tenant: Arc<Tenant>,
+    /// Most keys have no rules or limits of their own.
+    ip_rules: Option<Box<IpRules>>,
+    limits: Option<Box<Limits>>,
+    validity: Validity,
     /// Where the steady clock stands when the secret ends, so that a wall clock that is set back
     /// revives nothing.
     ends: Option<Steady>,
+    /// Whether its environment is one whose requests cost no credits.
+    pub(crate) free: bool,
+    /// Whether it has a plan or limits of its own. Then it is counted by itself: under other
+    /// limits than its sisters, it would change what is known of them.
+    alone: bool,
 }
 
 impl VerifiedKey {
@@ -38,11 +55,13 @@ impl VerifiedKey {
     pub(crate) fn resolve(
         record: KeyRecord,
         catalog: &Catalog,
+        shared: &Shared,
         now: Moment,
     ) -> Result<Self, StoreError> {
+        let validity = record.validity();
         let KeyRecord {
             key, organization, ..
-        } = &record;
+        } = record;
         let plan_name = key.plan.as_deref().unwrap_or(&organization.plan);
         let Some(plan) = catalog.plan(plan_name) else {
             return Err(StoreError::new(
@@ -60,55 +79,57 @@ impl VerifiedKey {
                 .unwrap_or_default(),
             Permissions::Scopes(scopes) => catalog.closure(scopes),
         };
-        let end = [key.expires_at, record.secret_valid_until];
+        let end = [validity.expires_at, validity.secret_valid_until];
         let ends = end
             .into_iter()
             .flatten()
             .min()
             .map(|end| now.steady.after(end.since(now.wall)));
         Ok(Self {
-            granted,
+            name: key.name.into(),
+            granted: shared.scopes(granted),
             plan: Arc::clone(plan),
-            free: is_free(catalog, &key.environment),
-            of_organization: Subject::organization(organization.id.clone()),
-            of_key: Subject::key(key.id),
-            usage: Arc::new(UsageCounter::new(key.id)),
+            usage: UsageCounter::new(key.id),
+            ip_rules: (key.ip_rules != IpRules::default()).then(|| Box::new(key.ip_rules)),
+            validity,
             ends,
-            record,
+            free: is_free(catalog, &key.environment),
+            alone: key.plan.is_some() || key.limits.is_some(),
+            limits: key.limits.map(Box::new),
+            environment: shared.name(&key.environment),
+            tenant: shared.tenant(organization),
         })
     }
 
     /// Who is counted under [`limits`](Self::limits): the organization, unless they say the key.
-    ///
-    /// A key with a plan or limits of its own is counted alone: under other limits than its
-    /// sisters, it would change what is known of them.
-    pub(crate) fn subject(&self, class: Option<&str>) -> &Subject {
-        let own = self.key().plan.is_some() || self.key().limits.is_some();
-        if own || self.limits(class).per() == CountPer::Key {
-            &self.of_key
+    pub(crate) fn subject(&self, class: Option<&str>) -> Cow<'_, Subject> {
+        if self.alone || self.limits(class).per() == CountPer::Key {
+            Cow::Owned(Subject::key(self.id()))
         } else {
-            &self.of_organization
+            Cow::Borrowed(&self.tenant.subject)
         }
     }
 
-    pub(crate) fn key(&self) -> &ApiKey {
-        &self.record.key
+    pub(crate) const fn id(&self) -> KeyId {
+        self.usage.key()
     }
 
     pub(crate) fn organization(&self) -> &Organization {
-        &self.record.organization
+        &self.tenant.organization
     }
 
     /// Why the secret is no good now, if it is not.
     pub(crate) fn fault(&self, now: Moment) -> Option<KeyFault> {
         let over = || self.ends.is_some_and(|end| now.steady >= end);
-        let fault = self.record.fault(now.wall);
+        let fault = self.validity.fault(now.wall);
         fault.or_else(|| over().then_some(KeyFault::Expired))
     }
 
     /// Whether both the key and its organization may be used from this address.
     pub(crate) fn permits(&self, address: Option<IpAddr>) -> bool {
-        self.key().ip_rules.permit(address) && self.organization().ip_rules.permit(address)
+        let own = self.ip_rules.as_ref();
+        own.is_none_or(|rules| rules.permit(address))
+            && self.organization().ip_rules.permit(address)
     }
 
     /// The limits of a class of routes: the plan's for that class if it has any, else the key's
@@ -116,14 +137,20 @@ impl VerifiedKey {
     pub(crate) fn limits(&self, class: Option<&str>) -> &Limits {
         let of_class = class.and_then(|class| self.plan.classes.get(class));
         of_class
-            .or(self.key().limits.as_ref())
+            .or(self.limits.as_deref())
             .or(self.organization().limits.as_ref())
             .unwrap_or(&self.plan.limits)
     }
 
     /// Whether this secret was replaced, and is in its grace.
-    pub(crate) fn is_old_secret(&self) -> bool {
-        self.record.secret_valid_until.is_some()
+    pub(crate) const fn is_old_secret(&self) -> bool {
+        self.validity.secret_valid_until.is_some()
+    }
+}
+
+impl AsRef<UsageCounter> for VerifiedKey {
+    fn as_ref(&self) -> &UsageCounter {
+        &self.usage
     }
 }
 

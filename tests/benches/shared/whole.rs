@@ -58,7 +58,7 @@ impl Tenant {
         &self,
         edit: impl FnOnce(NewKey) -> NewKey,
     ) -> (tollgate::core::id::KeyId, HeaderValue) {
-        let rules = IpRules::allowing("192.0.2.0/24, 198.51.100.7".parse().unwrap());
+        let rules = IpRules::allowing("127.0.0.0/8, 192.0.2.0/24".parse().unwrap());
         let key = NewKey::new(self.org.clone(), "bench")
             .scopes(["iocs:write"])
             .ip_rules(rules);

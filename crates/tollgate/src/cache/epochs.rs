@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::quality::RandomState;
 
 /// A collision only makes a copy be read again.
-const STRIPES: usize = 4096;
+const STRIPES: u16 = 4096;
 
 /// A point in the order of changes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -28,7 +28,7 @@ pub(super) struct Epochs {
 
 /// The stripe of a key or an organization, found once and kept with the copy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stripe(usize);
+pub(super) struct Stripe(u16);
 
 impl Epochs {
     pub(super) fn new() -> Self {
@@ -48,14 +48,14 @@ impl Epochs {
 
     pub(super) fn stripe(&self, of: &impl Hash) -> Stripe {
         let hash = self.hasher.hash_one(of);
-        let stripe = hash.checked_rem(STRIPES as u64).unwrap_or(0);
-        Stripe(usize::try_from(stripe).unwrap_or(0))
+        let stripe = hash.checked_rem(STRIPES.into()).unwrap_or(0);
+        Stripe(u16::try_from(stripe).unwrap_or(0))
     }
 
     /// No copy of this that was read before now is believed from now on.
     pub(super) fn raise(&self, of: &impl Hash) {
         let epoch = self.next();
-        if let Some(mark) = self.stripes.get(self.stripe(of).0) {
+        if let Some(mark) = self.stripes.get(usize::from(self.stripe(of).0)) {
             mark.fetch_max(epoch, Ordering::SeqCst);
         }
     }
@@ -77,7 +77,7 @@ impl Epochs {
     pub(super) fn believes(&self, read_at: Epoch, key: Stripe, organization: Stripe) -> bool {
         let mark = |stripe: Stripe| {
             self.stripes
-                .get(stripe.0)
+                .get(usize::from(stripe.0))
                 .map_or(u64::MAX, |mark| mark.load(Ordering::SeqCst))
         };
         let oldest = self

@@ -198,7 +198,7 @@ impl Finish {
         {
             let key = caller.verified();
             self.gate.usage().record(
-                &key.usage,
+                key,
                 &Use {
                     route: route.name(),
                     outcome,
