@@ -6,6 +6,9 @@ use crate::invalid::Invalid;
 /// The most characters of a name that are told back.
 const TOLD: usize = 128;
 
+/// The most characters of a parser's message that are told.
+const TOLD_OF_A_MESSAGE: usize = 300;
+
 /// The longest name that is compared with the known ones.
 const COMPARED: usize = 64;
 
@@ -88,6 +91,23 @@ pub(super) fn told(name: &str) -> String {
         Some(start) => format!("`{}…`", start.escape_debug()),
         None => format!("`{}`", name.escape_debug()),
     }
+}
+
+/// A parser's message as an error tells it. It may quote any text of the file, and have a line of
+/// its own for what was expected.
+pub(super) fn sentence(message: &str) -> String {
+    let mut told = String::new();
+    for c in message.trim_end().chars().take(TOLD_OF_A_MESSAGE) {
+        match c {
+            '\n' => told.push_str(", "),
+            c if c.is_control() => told.extend(c.escape_debug()),
+            c => told.push(c),
+        }
+    }
+    if message.trim_end().chars().nth(TOLD_OF_A_MESSAGE).is_some() {
+        told.push('…');
+    }
+    told
 }
 
 /// `; did you mean …?` if a known name is near, else the remedy.

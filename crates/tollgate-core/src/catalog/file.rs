@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::error::CatalogError;
+use super::error::{CatalogError, sentence};
 use super::format::KeysSpec;
 use super::preset::Preset;
 use crate::invalid::Invalid;
@@ -37,15 +37,14 @@ impl CatalogSpec {
                 }
                 None => "catalog file".to_owned(),
             };
-            // A syntax error's message has a line of its own for what was expected.
-            let reason = error.message().trim_end().replace('\n', ", ");
-            CatalogError::new(vec![Invalid::new(place, reason)])
+            CatalogError::new(vec![Invalid::new(place, sentence(error.message()))])
         })
     }
 
     pub(super) fn from_json(text: &str) -> Result<Self, CatalogError> {
         serde_json::from_str(text).map_err(|error| {
-            CatalogError::new(vec![Invalid::new("recorded catalog", error.to_string())])
+            let reason = sentence(&error.to_string());
+            CatalogError::new(vec![Invalid::new("recorded catalog", reason)])
         })
     }
 }

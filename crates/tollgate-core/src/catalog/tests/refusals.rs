@@ -279,3 +279,16 @@ fn what_a_file_cannot_say_is_told_with_its_place() {
     let twice = Catalog::from_json(r#"{"scopes":{"a":"one","a":"two"}}"#).unwrap_err();
     assert!(twice.to_string().contains("`a`: it is declared twice"));
 }
+
+#[test]
+fn what_a_file_says_cannot_write_on_a_terminal_nor_fill_it() {
+    let long = format!("\"{}\" = 1", "é".repeat(100_000));
+    for text in ["\"a\\eb\" = 1", "scopes.a.\"\\u009b\" = 1", &long] {
+        let told = Catalog::from_toml(text).unwrap_err().problems()[0].to_string();
+        assert!(!told.chars().any(char::is_control), "{told:?}");
+        assert!(told.len() < 2048, "{} bytes", told.len());
+    }
+    let error = Catalog::from_json("{\"a\\u001bb\": 1}").unwrap_err();
+    let told = error.problems()[0].to_string();
+    assert!(told.contains(r"unknown field `a\u{1b}b`"), "{told:?}");
+}
