@@ -29,3 +29,7 @@ run *flags:
 # Measures what the stack adds to a request.
 bench:
     cargo bench -p tollgate-tests
+
+# Fuzzes every parser, so many seconds each: `just fuzz 300`. Installs cargo-fuzz.
+fuzz seconds="60":
+    tests/fuzz/run {{ seconds }}

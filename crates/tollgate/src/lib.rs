@@ -44,6 +44,8 @@ pub mod client_address;
 pub mod credential;
 pub mod denial;
 pub mod envelope;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 pub mod ip_filter;

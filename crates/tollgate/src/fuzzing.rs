@@ -1,0 +1,43 @@
+//! Doors for the fuzz targets in `tests/fuzz`; there is nothing here without `--cfg fuzzing`.
+
+use http::{HeaderMap, Uri};
+use tollgate_core::key_format::KeyFormat;
+use tollgate_core::secret::{Digester, KeyDigest};
+
+use crate::credential::{Credentials, Presented, Reader};
+
+/// Takes credentials out of requests, as a gate does.
+#[derive(Debug)]
+pub struct Taker(Reader);
+
+/// What a request brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Taken {
+    /// Nothing.
+    Nothing,
+    /// One key that looks right.
+    Key(KeyDigest),
+    /// One that cannot be a key.
+    Malformed,
+    /// More than one.
+    Several,
+}
+
+impl Taker {
+    /// Accepts keys of this format.
+    #[must_use]
+    pub fn new(format: KeyFormat) -> Self {
+        Self(Reader::new(format, Digester::sha256()))
+    }
+
+    /// Takes every credential out, and says what was there.
+    pub fn take(&self, places: &Credentials, headers: &mut HeaderMap, uri: &mut Uri) -> Taken {
+        match places.take(headers, uri, &self.0) {
+            Presented::Nothing => Taken::Nothing,
+            Presented::Key(digest, _) => Taken::Key(digest),
+            Presented::Malformed(_) => Taken::Malformed,
+            Presented::Several => Taken::Several,
+        }
+    }
+}
