@@ -22,6 +22,7 @@ mod limits;
 mod observe;
 mod prices;
 mod routing;
+mod secrets;
 mod start;
 mod support;
 mod telemetry;

@@ -37,6 +37,7 @@ pub(crate) use self::door::Door;
 
 mod call;
 mod door;
+pub(crate) mod log;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);

@@ -1,16 +1,13 @@
 //! What operators see: counters and traces, and never a secret.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::Once;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tollgate::access::{Check, authenticated, scope};
 use tollgate::credential::Credentials;
 use tollgate::{Gate, GateBuilder, Routes};
-use tracing_subscriber::fmt::format::FmtSpan;
 
+use crate::support::log::{capture, captured};
 use crate::support::{TestApp, TestKey, actor, unknown_secret};
 
 fn routes(gate: &Gate) -> Routes {
@@ -90,48 +87,6 @@ async fn decisions_are_counted_by_template_and_outcome_and_look_ups_by_result() 
         ("tollgate_lookups_total{result=unknown}".to_owned(), 2),
     ];
     assert_eq!(counters(&snapshotter), expected.into());
-}
-
-thread_local! {
-    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-/// Keeps what is logged on this thread, if its test captures; each test has a thread.
-struct ThisThread;
-
-impl Write for ThisThread {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        CAPTURED.with_borrow_mut(|captured| {
-            if let Some(captured) = captured {
-                captured.extend_from_slice(bytes);
-            }
-        });
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Captures everything from now on. The subscriber is everybody's and stays: where one comes and
-/// goes, others miss what is logged meanwhile, since whether a callsite is on is cached.
-fn capture() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_span_events(FmtSpan::FULL)
-            .with_ansi(false)
-            .with_writer(|| ThisThread)
-            .init();
-    });
-    CAPTURED.set(Some(Vec::new()));
-}
-
-fn captured() -> String {
-    let bytes = CAPTURED.take().unwrap();
-    String::from_utf8(bytes).unwrap()
 }
 
 fn everywhere(builder: GateBuilder) -> GateBuilder {
