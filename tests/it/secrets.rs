@@ -11,11 +11,12 @@
 //!
 //! # What is claimed, and what is not
 //!
-//! Tollgate and whatever is further in than it tell nobody. What is further *out* sees a request
-//! as it came: a `TraceLayer` around the gate logs a key in the query, and all headers if it is
-//! told to (`uri.rs` shows it). hyper logs nothing unless it is compiled with
-//! `--cfg hyper_unstable_tracing`; h2 logs the size and kind of what it reads, and no header.
-//! A key in a place where none belongs, in a path or a cookie, stays where it is.
+//! Tollgate and whatever is further in tell nobody. What is further *out* sees a request as it
+//! came: a `TraceLayer` around the gate logs a key in the query, and all headers if it is told to.
+//! hyper logs nothing unless it is compiled with `--cfg hyper_unstable_tracing`. h2 logs the size
+//! and kind of what it reads, but of what it refuses a path that is no URI, at DEBUG, and a `te`
+//! header, at TRACE, as they are. `uri.rs` shows both limits. A key where none belongs, in a path
+//! or a cookie, stays where it is.
 
 mod debug;
 mod presented;

@@ -80,7 +80,8 @@ impl Credentials {
 
     /// Looks in a query parameter too, such as `api_key`. A route may say no.
     ///
-    /// The OWASP API Security Top 10 (API2:2023) and RFC 6750 §2.3 advise against it.
+    /// The OWASP API Security Top 10 (API2:2023) and RFC 6750 §2.3 advise against it. Whatever is
+    /// further out than the gate sees the key, and h2, at DEBUG, logs a path that is no URI whole.
     ///
     /// # Errors
     ///
