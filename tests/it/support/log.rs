@@ -5,7 +5,11 @@ use std::io::{self, Write};
 use std::sync::Once;
 
 use parking_lot::Mutex;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 thread_local! {
     static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
@@ -17,10 +21,21 @@ static BY_DATABASES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 /// Keeps what is logged on this thread, if its test captures; each test has a thread.
 struct ThisThread;
 
+impl ThisThread {
+    /// Whether anybody wants to know; else what is logged is not even written out.
+    fn is_heard() -> bool {
+        CAPTURED.with_borrow(Option::is_some) || Self::is_database()
+    }
+
+    fn is_database() -> bool {
+        let current = std::thread::current();
+        current.name().is_some_and(|name| name.starts_with("sqlx-"))
+    }
+}
+
 impl Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let is_database = |name: &str| name.starts_with("sqlx-");
-        if std::thread::current().name().is_some_and(is_database) {
+        if Self::is_database() {
             BY_DATABASES.lock().extend_from_slice(bytes);
         }
         CAPTURED.with_borrow_mut(|captured| {
@@ -41,12 +56,12 @@ impl Write for ThisThread {
 pub(crate) fn capture() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
+        let lines = tracing_subscriber::fmt::layer()
             .with_span_events(FmtSpan::FULL)
             .with_ansi(false)
             .with_writer(|| ThisThread)
-            .init();
+            .with_filter(dynamic_filter_fn(|_, _| ThisThread::is_heard()));
+        tracing_subscriber::registry().with(lines).init();
     });
     CAPTURED.set(Some(Vec::new()));
 }
