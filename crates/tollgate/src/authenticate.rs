@@ -7,7 +7,8 @@
 //! | writes | a [`Principal`] |
 //!
 //! The first checks cost no I/O: a text whose prefix, length or checksum is wrong is turned away
-//! unread. A good key that is cached is never held up by anybody's failures.
+//! unread. A good key that is cached is never held up by anybody's failures, not even when its copy
+//! has to be read again; one that is not is let in when it comes back as it was told.
 //!
 //! # Order
 //!
@@ -51,6 +52,7 @@ use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
 use tower_layer::Layer;
 
+use crate::authenticate::greylist::Greylist;
 use crate::credential::Presented;
 use crate::denial::{Denial, DenialKind};
 use crate::gate::Gate;
@@ -58,6 +60,8 @@ use crate::guard::{Guard, Guarded};
 use crate::passage::Ticket;
 use crate::principal::Principal;
 use crate::verified::VerifiedKey;
+
+mod greylist;
 
 /// Finds and looks up keys. See the [module docs](self) for its place in the stack.
 #[derive(Clone, Debug)]
@@ -122,14 +126,17 @@ pub(crate) fn identify(
     }
 }
 
-/// Reads a key that is not cached, unless its sender has failed too often.
+/// Reads a key that is not cached, unless its sender has failed too often. A copy that is only too
+/// old was a key's, so it is no guess.
 fn read(
     gate: &Gate,
     digest: KeyDigest,
     address: Option<IpAddr>,
     now: Moment,
 ) -> Reply<Arc<VerifiedKey>, Denial> {
-    if let Some(wait) = gate.failures().wait(address, now) {
+    if !gate.keys().has_copy(&digest)
+        && let Some(wait) = gate.failures().wait(&digest, address, now)
+    {
         return Reply::failed(Denial::new(DenialKind::TooManyFailures).with_retry_after(wait));
     }
     match gate.keys().read(digest) {
@@ -196,27 +203,38 @@ fn invalid(reason: &str) -> Denial {
     Denial::new(DenialKind::InvalidCredential).with_reason(reason)
 }
 
+/// How many addresses are counted, each for up to four things. Tables of a power of two that are
+/// full to seven eighths, as this many fill them, take the least memory.
+const STRANGERS: usize = 64 * 896;
+
 /// How many bad credentials an address may send before its look-ups are slowed down.
 ///
-/// Only look-ups that need the store are slowed, to one a second; cached keys always pass, and a
-/// request without a key never counts.
+/// Only look-ups that need the store are slowed, to one a second for whoever comes first, and ten
+/// for keys that come back after they were turned away; cached keys always pass, and a request
+/// without a key never counts.
 #[derive(Debug)]
 pub(crate) struct Failures {
     limiter: LocalLimiter,
     threshold: [RateLimit; 1],
     slowed: [RateLimit; 1],
+    returning: [RateLimit; 1],
+    greylist: Greylist,
     failed_class: Arc<str>,
     slowed_class: Arc<str>,
+    returning_class: Arc<str>,
 }
 
 impl Failures {
     pub(crate) fn new(per_minute: u32) -> Result<Self, Invalid> {
         Ok(Self {
-            limiter: LocalLimiter::with_capacity(100_000),
+            limiter: LocalLimiter::with_capacity(STRANGERS),
             threshold: [RateLimit::smooth(per_minute, Duration::from_secs(60))?],
             slowed: [RateLimit::smooth(1, Duration::from_secs(1))?],
+            returning: [RateLimit::smooth(10, Duration::from_secs(1))?],
+            greylist: Greylist::new(),
             failed_class: "failed".into(),
             slowed_class: "slowed".into(),
+            returning_class: "returning".into(),
         })
     }
 
@@ -234,7 +252,7 @@ impl Failures {
     }
 
     /// How long an uncached look-up from this address has to wait, if it has to.
-    fn wait(&self, address: Option<IpAddr>, now: Moment) -> Option<Duration> {
+    fn wait(&self, digest: &KeyDigest, address: Option<IpAddr>, now: Moment) -> Option<Duration> {
         let address = Subject::address(address?);
         let take = Take {
             subject: &address.clone().in_class(Arc::clone(&self.failed_class)),
@@ -247,11 +265,15 @@ impl Failures {
         {
             return None;
         }
-        self.decide(
-            &address.in_class(Arc::clone(&self.slowed_class)),
-            &self.slowed,
-            now,
-        )
+        if self.greylist.is_due(digest, now.steady) {
+            let returning = address.clone().in_class(Arc::clone(&self.returning_class));
+            // None means that it need not wait.
+            self.decide(&returning, &self.returning, now)?;
+        }
+        let slowed = address.in_class(Arc::clone(&self.slowed_class));
+        self.decide(&slowed, &self.slowed, now)?;
+        self.greylist.note(digest, now.steady);
+        Some(greylist::WAIT)
     }
 
     fn decide(&self, subject: &Subject, limits: &[RateLimit], now: Moment) -> Option<Duration> {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{ChangeKind, ChangeListener};
 use tollgate_core::clock::{Clock, Steady};
@@ -39,6 +40,11 @@ mod epochs;
 mod flights;
 mod hot;
 
+/// How many reads of keys that nobody has found before are under way at once. The others wait for
+/// their turn, so that a flood of made-up keys from everywhere leaves a pool of connections to the
+/// keys that are known.
+const GUESSES: usize = 64;
+
 /// How often a read is repeated because something changed while it ran.
 const REREADS: usize = 16;
 
@@ -56,7 +62,7 @@ impl Default for CacheSettings {
     fn default() -> Self {
         Self {
             capacity: 1_000_000,
-            unknown_capacity: 50_000,
+            unknown_capacity: 40_000,
             max_age: Duration::from_secs(10),
             deadline: Duration::from_millis(500),
         }
@@ -64,7 +70,7 @@ impl Default for CacheSettings {
 }
 
 impl CacheSettings {
-    /// A million keys, fifty thousand unknown digests, ten seconds, half a second.
+    /// A million keys, forty thousand unknown digests, ten seconds, half a second.
     pub fn new() -> Self {
         Self::default()
     }
@@ -106,6 +112,7 @@ struct Inner {
     shared: Shared,
     epochs: Epochs,
     flights: Flights,
+    guesses: Arc<Semaphore>,
     store: Arc<dyn KeyStore>,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
@@ -156,6 +163,7 @@ impl KeyCache {
             shared: Shared::default(),
             epochs: Epochs::new(),
             flights: Flights::default(),
+            guesses: Arc::new(Semaphore::new(GUESSES)),
             store,
             catalog,
             clock,
@@ -188,6 +196,11 @@ impl KeyCache {
             inner.telemetry.unknown.increment(1);
             None
         })
+    }
+
+    /// Whether there is a copy of a key, be it too old to go by.
+    pub(crate) fn has_copy(&self, digest: &KeyDigest) -> bool {
+        self.0.known.contains_key(digest)
     }
 
     /// Reads a digest's key from the store, sharing the read with whoever else waits for it.
@@ -223,7 +236,7 @@ impl KeyCache {
                 &*inner.clock,
                 inner.settings.deadline,
                 "the key store",
-                inner.store.find(&digest),
+                inner.find(digest),
             );
             found.map_result(move |found| {
                 inner
@@ -245,6 +258,28 @@ impl Copy {
 }
 
 impl Inner {
+    /// Asks the store, a guess when it is its turn. The wait is part of the answer, so it has the
+    /// same deadline.
+    fn find(self: &Arc<Self>, digest: KeyDigest) -> Reply<Option<KeyRecord>> {
+        if self.known.contains_key(&digest) {
+            return self.store.find(&digest);
+        }
+        let inner = Arc::clone(self);
+        let Ok(turn) = Arc::clone(&self.guesses).try_acquire_owned() else {
+            return Reply::later(async move {
+                let _turn = inner.guesses.acquire().await;
+                inner.store.find(&digest).await
+            });
+        };
+        match self.store.find(&digest) {
+            Reply::Later(answer) => Reply::later(async move {
+                let _turn = turn;
+                answer.await
+            }),
+            found @ Reply::Now(_) => found,
+        }
+    }
+
     fn believes(&self, known: &Known, now: Steady) -> bool {
         let (key, organization) = known.stripes;
         now.since(known.read_at) < self.settings.max_age
