@@ -16,7 +16,10 @@
 )]
 
 #[path = "shared/others.rs"]
-#[expect(dead_code, reason = "of the others, only the bare app is measured here")]
+#[expect(
+    dead_code,
+    reason = "of the others, only the bare app is measured here"
+)]
 mod others;
 #[path = "shared/variant.rs"]
 #[expect(dead_code, reason = "only what makes the whole stack is needed")]
@@ -53,10 +56,15 @@ fn main() {
     let clients = tokio::runtime::Builder::new_current_thread();
     let clients = { clients }.enable_all().build().unwrap();
     let request = |authorization: &str| {
-        let text = format!("GET /iocs HTTP/1.1\r\nhost: bench\r\naccept: */*\r\nuser-agent: bench\r\n{authorization}\r\n");
+        let text = format!(
+            "GET /iocs HTTP/1.1\r\nhost: bench\r\naccept: */*\r\nuser-agent: bench\r\n{authorization}\r\n"
+        );
         Arc::<[u8]>::from(text.into_bytes())
     };
-    let apps = [(bare, request("")), (guarded, request(&format!("authorization: {key}\r\n")))];
+    let apps = [
+        (bare, request("")),
+        (guarded, request(&format!("authorization: {key}\r\n"))),
+    ];
     let mut rounds = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for ((address, request), rounds) in apps.iter().zip(&mut rounds) {
@@ -67,13 +75,25 @@ fn main() {
     println!("| app | requests/s | p50 µs | p99 µs |");
     println!("| --- | ---: | ---: | ---: |");
     let of = |rounds: &[Round], what: fn(&Round) -> f64| median(rounds.iter().map(what).collect());
-    for (name, rounds) in ["bare axum", "tollgate, the whole stack"].iter().zip(&rounds) {
+    for (name, rounds) in ["bare axum", "tollgate, the whole stack"]
+        .iter()
+        .zip(&rounds)
+    {
         let (p50, p99) = (of(rounds, |round| round.p50), of(rounds, |round| round.p99));
-        println!("| {name} | {:.0} | {p50:.0} | {p99:.0} |", of(rounds, |round| round.per_second));
+        println!(
+            "| {name} | {:.0} | {p50:.0} | {p99:.0} |",
+            of(rounds, |round| round.per_second)
+        );
     }
     let pairs = rounds[0].iter().zip(&rounds[1]);
-    let ratio = median(pairs.map(|(bare, guarded)| guarded.per_second / bare.per_second).collect());
-    println!("\nThroughput, guarded against bare, median of {ROUNDS} pairs of rounds: {ratio:.3}; budget {BUDGET:.2}.\n");
+    let ratio = median(
+        pairs
+            .map(|(bare, guarded)| guarded.per_second / bare.per_second)
+            .collect(),
+    );
+    println!(
+        "\nThroughput, guarded against bare, median of {ROUNDS} pairs of rounds: {ratio:.3}; budget {BUDGET:.2}.\n"
+    );
     assert!(ratio >= BUDGET, "{ratio:.3} times the throughput");
 }
 

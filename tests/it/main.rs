@@ -13,6 +13,9 @@ mod consumption;
 mod denials;
 mod endings;
 mod extraction;
+#[path = "../benches/shared/flood.rs"]
+mod flood;
+mod floods;
 mod framework_errors;
 mod freshness;
 mod headers;
@@ -23,6 +26,9 @@ mod observe;
 mod prices;
 mod routing;
 mod secrets;
+#[path = "../benches/shared/site.rs"]
+mod site;
+mod stampede;
 mod start;
 mod support;
 mod telemetry;

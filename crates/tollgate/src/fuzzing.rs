@@ -1,6 +1,6 @@
 //! Doors for the fuzz targets in `tests/fuzz`; there is nothing here without `--cfg fuzzing`.
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Request, Uri};
 use tollgate_core::key_format::KeyFormat;
 use tollgate_core::secret::{Digester, KeyDigest};
 
@@ -33,7 +33,13 @@ impl Taker {
 
     /// Takes every credential out, and says what was there.
     pub fn take(&self, places: &Credentials, headers: &mut HeaderMap, uri: &mut Uri) -> Taken {
-        match places.take(headers, uri, &self.0) {
+        let mut request = Request::new(());
+        std::mem::swap(request.headers_mut(), headers);
+        std::mem::swap(request.uri_mut(), uri);
+        let presented = places.take(&mut request, &self.0);
+        std::mem::swap(request.headers_mut(), headers);
+        std::mem::swap(request.uri_mut(), uri);
+        match presented {
             Presented::Nothing => Taken::Nothing,
             Presented::Key(digest, _) => Taken::Key(digest),
             Presented::Malformed(_) => Taken::Malformed,
