@@ -1,7 +1,7 @@
 //! The whole stack around a router: what happens first and last to every request.
 //!
-//! On the way in: request id, client's address, credential. They need no route, so they cover
-//! 404 and 405 too; what a route demands is judged by the route's own guard, further in. On the
+//! On the way in: request id, client's address, credential, the form of the path. They need no
+//! route, so they cover 404 and 405 too; what a route demands is judged by the route's own guard, further in. On the
 //! way out: the envelope, the charge, the headers, usage, metrics and the span.
 //!
 //! A client that hangs up drops the future; then the same end is reached by `Drop`.
@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
 use axum::serve::{IncomingStream, Listener};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use pin_project_lite::pin_project;
@@ -81,7 +82,9 @@ where
             head.extensions.insert(ConnectInfo(peer));
         }
         let finish = enter(&self.gate, &mut head);
-        let state = if is_preflight(&head) {
+        let state = if self.gate.refuses_path(&head) {
+            State::AmbiguousPath
+        } else if is_preflight(&head) {
             State::Preflight
         } else {
             let _entered = finish.span().enter();
@@ -144,6 +147,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
+        AmbiguousPath,
         Preflight,
         Running {
             #[pin]
@@ -167,6 +171,7 @@ where
         let span = this.finish.span().clone();
         let _entered = span.enter();
         let response = match this.state.as_mut().project() {
+            StateProj::AmbiguousPath => Denial::new(DenialKind::AmbiguousPath).into_response(),
             StateProj::Preflight => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -209,7 +214,7 @@ where
 fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
     tracing::error!(panic = panic_text(panic), "a handler panicked");
     let denial = Denial::new(DenialKind::Internal).with_reason("a handler panicked");
-    axum::response::IntoResponse::into_response(denial)
+    denial.into_response()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
