@@ -122,7 +122,8 @@ fn enter(gate: &Gate, head: &mut request::Parts) -> Finish {
         ..Passage::default()
     });
     head.extensions.insert(ticket.clone());
-    Finish::new(gate.clone(), ticket, id, presented, span)
+    let bodiless = head.method == Method::HEAD;
+    Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
 }
 
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
