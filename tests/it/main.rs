@@ -8,6 +8,7 @@
     reason = "a test that goes wrong fails"
 )]
 
+mod bypass;
 mod compile_fail;
 mod consumption;
 mod denials;
