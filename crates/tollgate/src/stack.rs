@@ -82,8 +82,8 @@ where
             head.extensions.insert(ConnectInfo(peer));
         }
         let finish = enter(&self.gate, &mut head);
-        let state = if self.gate.refuses_path(&head) {
-            State::AmbiguousPath
+        let state = if let Some(kind) = refused(&self.gate, &head) {
+            State::Refused { kind }
         } else if is_preflight(&head) {
             State::Preflight
         } else {
@@ -126,6 +126,16 @@ fn enter(gate: &Gate, head: &mut request::Parts) -> Finish {
     Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
 }
 
+/// What is refused whatever a route demands. TRACE would show a caller the headers that proxies
+/// add (ASVS 13.4.4); no route has it, `any` neither.
+fn refused(gate: &Gate, head: &request::Parts) -> Option<DenialKind> {
+    if gate.refuses_path(head) {
+        return Some(DenialKind::AmbiguousPath);
+    }
+    let not_implemented = StatusCode::NOT_IMPLEMENTED.as_u16();
+    (head.method == Method::TRACE).then_some(DenialKind::Status(not_implemented))
+}
+
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
 /// layer's business, further out.
 fn is_preflight(head: &request::Parts) -> bool {
@@ -148,7 +158,9 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
-        AmbiguousPath,
+        Refused {
+            kind: DenialKind,
+        },
         Preflight,
         Running {
             #[pin]
@@ -172,7 +184,7 @@ where
         let span = this.finish.span().clone();
         let _entered = span.enter();
         let response = match this.state.as_mut().project() {
-            StateProj::AmbiguousPath => Denial::new(DenialKind::AmbiguousPath).into_response(),
+            StateProj::Refused { kind } => Denial::new(*kind).into_response(),
             StateProj::Preflight => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
