@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use self::run::{Bench, Tally};
 use self::shapes::shapes;
 
-mod credentials;
-mod http2;
+pub(crate) mod credentials;
+pub(crate) mod http2;
 mod paths;
 mod run;
 mod shapes;

@@ -26,3 +26,4 @@ mod routing;
 mod start;
 mod support;
 mod telemetry;
+mod threats;

@@ -10,7 +10,7 @@ use crate::support::{HOUR, TestApp, TestKey, actor, org, unknown_secret};
 
 /// What a gate must make of a credential.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Nothing was sent where this gate looks: nobody calls.
     Missing,
     /// Something was sent, and it is no good.
@@ -22,11 +22,11 @@ pub(super) enum Class {
 }
 
 /// One credential, as it is written.
-pub(super) struct Credential {
-    pub(super) name: &'static str,
-    pub(super) class: Class,
-    pub(super) headers: Vec<(&'static str, Vec<u8>)>,
-    pub(super) query: Option<String>,
+pub(crate) struct Credential {
+    pub(crate) name: &'static str,
+    pub(crate) class: Class,
+    pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) query: Option<String>,
 }
 
 /// The keys that the forms are made of.
@@ -37,7 +37,7 @@ struct Keys {
 }
 
 /// Every credential that must not open a route of this app which demands `iocs:read` on `pro`.
-pub(super) async fn forms(app: &TestApp, elsewhere: &str) -> Vec<Credential> {
+pub(crate) async fn forms(app: &TestApp, elsewhere: &str) -> Vec<Credential> {
     let keys = Keys {
         good: app.key("umbra", ["iocs:read"]).await,
         elsewhere: elsewhere.to_owned(),

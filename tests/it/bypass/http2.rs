@@ -10,65 +10,82 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::task::JoinHandle;
 
 use super::run::{Bench, Case, Tally};
 use super::shapes::CASE;
 use super::wire::RawAnswer;
+use crate::support::TestApp;
 
-type Sender = SendRequest<Empty<Bytes>>;
+type Body = Empty<Bytes>;
 
 /// How many streams are open at once.
 const STREAMS: usize = 64;
 
+/// A connection of HTTP/2.
+pub(crate) struct Http2 {
+    sender: SendRequest<Body>,
+    connection: JoinHandle<()>,
+}
+
+impl Http2 {
+    pub(crate) async fn connect(app: &TestApp) -> Self {
+        let stream = TokioIo::new(app.connect().await);
+        let (sender, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        Self { sender, connection }
+    }
+
+    /// Fails if the server breaks the protocol.
+    pub(crate) async fn send(&self, request: Request<Body>) -> RawAnswer {
+        let told = format!("{request:?}");
+        let mut sender = self.sender.clone();
+        sender.ready().await.unwrap();
+        let answered = sender.send_request(request).await;
+        let response = answered.unwrap_or_else(|error| panic!("{told}: {error:?}"));
+        let (head, body) = response.into_parts();
+        let read = body.collect().await;
+        let body = read.unwrap_or_else(|error| panic!("{told}: {head:?} {error:?}"));
+        let mut text = format!("HTTP/2 {}\r\n", head.status);
+        for (name, value) in &head.headers {
+            write!(text, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
+        }
+        RawAnswer {
+            status: head.status.as_u16(),
+            head: text,
+            body: body.to_bytes().to_vec(),
+        }
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
 impl Bench {
     /// Sends those cases that can be said in HTTP/2 at all.
     pub(super) async fn refuses_over_http2(&self, cases: &[Case<'_>], tally: &mut Tally) {
-        let stream = TokioIo::new(self.app.connect().await);
-        let (sender, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
-        let connection = tokio::spawn(connection);
+        let connection = Http2::connect(&self.app).await;
+        let connection = &connection;
         let sendable = cases
             .iter()
             .filter_map(|case| Some((case, case.request()?)));
         let mut answers = stream::iter(sendable)
-            .map(|(case, request)| send(sender.clone(), case, request))
+            .map(async |(case, request)| (case, connection.send(request).await))
             .buffer_unordered(STREAMS);
         while let Some((case, answer)) = answers.next().await {
             self.count(case, &answer, tally);
         }
         drop(answers);
-        drop(sender);
-        connection.abort();
         self.none_ran();
     }
 }
 
-async fn send<'a>(
-    mut sender: Sender,
-    case: &'a Case<'a>,
-    request: Request<Empty<Bytes>>,
-) -> (&'a Case<'a>, RawAnswer) {
-    sender.ready().await.unwrap();
-    let answered = sender.send_request(request).await;
-    let response = answered.unwrap_or_else(|error| panic!("{}: {error:?}", case.name()));
-    let (head, body) = response.into_parts();
-    let read = body.collect().await;
-    let body = read.unwrap_or_else(|error| panic!("{}: {head:?} {error:?}", case.name()));
-    let body = body.to_bytes().to_vec();
-    let mut text = format!("HTTP/2 {}\r\n", head.status);
-    for (name, value) in &head.headers {
-        write!(text, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
-    }
-    let answer = RawAnswer {
-        status: head.status.as_u16(),
-        head: text,
-        body,
-    };
-    (case, answer)
-}
-
 impl Case<'_> {
     /// The case as a request of HTTP/2, where it has one.
-    fn request(&self) -> Option<Request<Empty<Bytes>>> {
+    fn request(&self) -> Option<Request<Body>> {
         let target = self.target();
         let mut parts = http::uri::Parts::default();
         parts.authority = Some(Authority::from_static("api.example"));

@@ -55,7 +55,7 @@ pub(crate) async fn pipeline(stream: TcpStream, requests: &[(&str, Vec<u8>)]) ->
 }
 
 /// The first whole answer in a buffer, and its length.
-fn parse(buffer: &[u8], method: &str) -> Option<(RawAnswer, usize)> {
+pub(crate) fn parse(buffer: &[u8], method: &str) -> Option<(RawAnswer, usize)> {
     let end = buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8(buffer[..end].to_vec()).unwrap();
     let status: u16 = head[9..12].parse().unwrap();
