@@ -1,8 +1,6 @@
-//! How long the whole stack takes, beside what request-id and `tower_governor` take.
+//! How long the whole stack takes, each layer, and each answer, beside what others take.
 //!
-//! `cargo bench -p tollgate-tests`. The variants take turns in one process, round after round,
-//! so that whatever else the machine does hits all of them; what is told is the median round,
-//! and ratios.
+//! `cargo bench -p tollgate-tests --bench stack`. What is told is the median round, and ratios.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
@@ -12,72 +10,78 @@
     reason = "a bench measures real time, prints, and fails loudly"
 )]
 
-#[path = "shared/variants.rs"]
-mod variants;
+#[path = "shared/answers.rs"]
+mod answers;
+#[path = "shared/layers.rs"]
+mod layers;
+#[path = "shared/others.rs"]
+mod others;
+#[path = "shared/rounds.rs"]
+mod rounds;
+#[path = "shared/variant.rs"]
+mod variant;
+#[path = "shared/whole.rs"]
+mod whole;
 
-use std::hint::black_box;
-use std::time::Instant;
+use rounds::medians;
+use variant::Variant;
 
-use axum::body::Body;
-use http::Request;
-use tower::{Service, ServiceExt};
-use variants::Variant;
-
-/// For a profiler, `ROUNDS=11 ONLY=tollgate` does.
+/// The design's budget: at most so many times what the two peers add.
+const BUDGET: f64 = 1.25;
+/// For a profiler, `ROUNDS=11 ONLY=whole` does.
 const ROUNDS: usize = 1_001;
-const REQUESTS: u32 = 256;
-
-/// Nanoseconds a request. The service is timed, and dropping its response, as a server would;
-/// not making requests.
-async fn round(variant: &mut Variant) -> f64 {
-    let requests: Vec<Request<Body>> = (0..REQUESTS).map(|_| variant.request()).collect();
-    let started = Instant::now();
-    for request in requests {
-        let service = variant.service.ready().await.unwrap();
-        let response = service.call(request).await.unwrap();
-        assert_eq!(response.status(), 200);
-        black_box(response);
-    }
-    started.elapsed().as_secs_f64() * 1e9 / f64::from(REQUESTS)
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let mut variants = variants::all().await;
-    let mut times = variants.each_ref().map(|_| Vec::new());
-    for _ in 0..rounds {
-        for (variant, times) in variants.iter_mut().zip(&mut times) {
-            if variant.name.contains(&only) {
-                times.push(round(variant).await);
-            }
-        }
-    }
-    if !only.is_empty() {
+    let mut beside = vec![
+        others::bare(),
+        others::peers_around(),
+        others::peers_within(),
+        others::peers_apart(),
+        others::hand_written(),
+        whole::whole().await,
+    ];
+    if let Ok(only) = std::env::var("ONLY") {
+        beside.retain(|variant| variant.name.contains(&only));
+        medians(&mut beside, rounds).await;
         return;
     }
-    let medians = times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    });
-    let added = |at: usize| medians[at] - medians[0];
-    println!("| variant | ns a request | added ns |");
-    println!("| --- | ---: | ---: |");
-    for (at, variant) in variants.iter().enumerate() {
-        println!(
-            "| {} | {:.0} | {:.0} |",
-            variant.name,
-            medians[at],
-            added(at)
-        );
+    let times = medians(&mut beside, rounds).await;
+    println!("### The whole stack beside others\n");
+    let added: Vec<f64> = times.iter().map(|time| time - times[0]).collect();
+    println!("| variant | ns a request | added ns | added by tollgate / added by this |");
+    println!("| --- | ---: | ---: | ---: |");
+    let whole = added[beside.len() - 1];
+    for ((variant, time), added) in beside.iter().zip(&times).zip(&added) {
+        let ratio = if *added > 0.0 {
+            format!("{:.2}", whole / added)
+        } else {
+            String::new()
+        };
+        println!("| {} | {time:.0} | {added:.0} | {ratio} |", variant.name);
     }
-    println!("\nadded by tollgate / added by the two peers in one ServiceBuilder:");
-    println!(
-        "by Router::layer, as their docs show it: {:.2}",
-        added(3) / added(2)
-    );
-    println!("around the router: {:.2}", added(3) / added(1));
-    println!("budget: {:.2}\n", variants::TIMES);
-    let _ = variants::ALLOCATIONS;
+    println!("\nBudget beside request-id + tower_governor in one `ServiceBuilder`: {BUDGET:.2}.");
+
+    println!("\n### Each layer by itself\n");
+    println!("| layer | ns a request | added ns |");
+    println!("| --- | ---: | ---: |");
+    table(&mut layers::first(), rounds).await;
+    table(&mut layers::inner().await, rounds).await;
+    println!("\nThe lower half is counted from the line of the authenticator.");
+
+    println!("\n### Each answer of the whole stack\n");
+    println!("| answer | ns a request | added ns |");
+    println!("| --- | ---: | ---: |");
+    table(&mut answers::answers().await, rounds / 3).await;
+    println!();
+}
+
+/// Each variant, and what it adds to the first.
+async fn table(variants: &mut [Variant], rounds: usize) {
+    let times = medians(variants, rounds).await;
+    for (variant, time) in variants.iter().zip(&times) {
+        let added = time - times[0];
+        println!("| {} | {time:.0} | {added:.0} |", variant.name);
+    }
 }

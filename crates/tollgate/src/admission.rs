@@ -10,9 +10,11 @@
 //! Up to the fourth nothing is consumed. As long as everything is in memory this is one
 //! synchronous pass; the first step that has to wait boxes the rest.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::request;
+use axum::body::Body;
+use http::Request;
 use tollgate_core::clock::Moment;
 use tollgate_core::reply::Reply;
 
@@ -21,7 +23,7 @@ use crate::authenticate::{identify, judge_organization};
 use crate::credential::{Place, Presented};
 use crate::denial::{Denial, DenialKind};
 use crate::guard::Guard;
-use crate::passage::Ticket;
+use crate::passage::{Passage, Ticket};
 use crate::principal::Principal;
 use crate::rate_limit::Case;
 use crate::routes::Route;
@@ -33,51 +35,74 @@ use crate::{ip_filter, meter, scope_guard};
 pub(crate) struct RouteGuard(pub(crate) Arc<Route>);
 
 impl Guard for RouteGuard {
-    fn admit(&self, ticket: &Ticket, head: &mut request::Parts) -> Reply<(), Denial> {
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
         let route = &self.0;
-        let (presented, address, now) = ticket.with(|passage| {
-            passage.route = Some(Arc::clone(route));
-            (passage.presented, passage.address, passage.now)
-        });
-        let (Some(presented), Some(now)) = (presented, now) else {
-            return Reply::failed(Denial::misplaced("the gate's own service"));
-        };
-        let presented = match presented {
-            Presented::Key(_, Place::Query) | Presented::Malformed(Place::Query)
-                if !route.access.query_key =>
-            {
-                Presented::Nothing
-            }
-            presented => presented,
-        };
-        match route.access.who {
-            Who::Public => return route.gate.judge_stranger(ticket, now).into(),
-            Who::Optional if presented == Presented::Nothing => {
-                return route.gate.judge_stranger(ticket, now).into();
-            }
-            Who::Session => return session(route, ticket, presented, head),
-            _ => {}
+        if route.access.who == Who::Session {
+            return session(route, request);
         }
-        match identify(&route.gate, presented, address, now) {
-            Reply::Now(found) => identified(route, ticket, found, now),
-            Reply::Later(found) => {
-                let (route, ticket) = (Arc::clone(route), ticket.clone());
-                Reply::later(async move {
-                    let found = found.await;
-                    let now = route.gate.clock().now();
-                    identified(&route, &ticket, found, now).await
-                })
-            }
+        // Everything that is known at once is judged under one lock of the passage.
+        match Ticket::find(request.extensions()) {
+            Some(ticket) => ticket.with(|passage| admit(route, ticket, passage)),
+            None => Reply::failed(outside()),
         }
     }
 }
 
-fn session(
-    route: &Arc<Route>,
-    ticket: &Ticket,
-    presented: Presented,
-    head: &request::Parts,
-) -> Reply<(), Denial> {
+/// A route's guard goes by what the gate's own service found.
+fn outside() -> Denial {
+    Denial::misplaced("the gate's own service")
+}
+
+fn admit(route: &Arc<Route>, ticket: &Ticket, passage: &mut Passage) -> Reply<(), Denial> {
+    passage.route = Some(Arc::clone(route));
+    let (Some(presented), Some(now)) = (presented(route, passage), passage.now) else {
+        return Reply::failed(outside());
+    };
+    match route.access.who {
+        Who::Public => return route.gate.judge_stranger(passage, now).into(),
+        Who::Optional if presented == Presented::Nothing => {
+            return route.gate.judge_stranger(passage, now).into();
+        }
+        _ => {}
+    }
+    match identify(&route.gate, presented, passage.address, now) {
+        Reply::Now(found) => identified(route, ticket, passage, found, now),
+        Reply::Later(found) => {
+            let (route, ticket) = (Arc::clone(route), ticket.clone());
+            Reply::later(async move {
+                let found = found.await;
+                let now = route.gate.clock().now();
+                let judged =
+                    ticket.with(|passage| identified(&route, &ticket, passage, found, now));
+                judged.await
+            })
+        }
+    }
+}
+
+/// What was presented where this route looks.
+fn presented(route: &Route, passage: &Passage) -> Option<Presented> {
+    Some(match passage.presented? {
+        Presented::Key(_, Place::Query) | Presented::Malformed(Place::Query)
+            if !route.access.query_key =>
+        {
+            Presented::Nothing
+        }
+        presented => presented,
+    })
+}
+
+fn session(route: &Arc<Route>, request: &mut Request<Body>) -> Reply<(), Denial> {
+    let Some(ticket) = Ticket::find(request.extensions()).cloned() else {
+        return Reply::failed(outside());
+    };
+    let presented = ticket.with(|passage| {
+        passage.route = Some(Arc::clone(route));
+        presented(route, passage)
+    });
+    let Some(presented) = presented else {
+        return Reply::failed(outside());
+    };
     let Some(sessions) = route.gate.sessions() else {
         return Reply::failed(Denial::misplaced("a session provider"));
     };
@@ -85,8 +110,10 @@ fn session(
         let refused = Denial::new(DenialKind::SessionRequired).with_reason("an API key was sent");
         return Reply::failed(refused);
     }
-    let ticket = ticket.clone();
-    sessions.verify(head).map_result(move |session| {
+    let (head, body) = std::mem::take(request).into_parts();
+    let session = sessions.verify(&head);
+    *request = Request::from_parts(head, body);
+    session.map_result(move |session| {
         let session = session.map_err(|error| Denial::unavailable(&error))?;
         let session = session.ok_or(DenialKind::SessionRequired)?;
         ticket.with(|passage| passage.session = Some(session));
@@ -97,6 +124,7 @@ fn session(
 fn identified(
     route: &Arc<Route>,
     ticket: &Ticket,
+    passage: &mut Passage,
     found: Result<Arc<VerifiedKey>, Denial>,
     now: Moment,
 ) -> Reply<(), Denial> {
@@ -108,63 +136,90 @@ fn identified(
                 && denial.kind() != DenialKind::Unavailable =>
         {
             would_refuse(route, &denial);
-            return route.gate.judge_stranger(ticket, now).into();
+            return route.gate.judge_stranger(passage, now).into();
         }
-        Err(denial) => return Reply::failed(route.gate.judge_refused(ticket, denial, now)),
+        Err(denial) => return Reply::failed(route.gate.judge_refused(passage, denial, now)),
     };
-    let address = ticket.with(|passage| {
-        passage.caller = Some(Principal::new(Arc::clone(&key)));
-        passage.now = Some(now);
-        passage.address
-    });
-    let judged = observe(route, Check::Organization, || {
-        judge_organization(&key, route.access.billing_restricted)
-    })
-    .and_then(|()| observe(route, Check::Ip, || ip_filter::judge(&key, address)))
-    .and_then(|()| {
-        observe(route, Check::Scope, || {
-            scope_guard::judge_scopes(route, &key)
-        })
-    })
-    .and_then(|()| observe(route, Check::Plan, || scope_guard::judge_plan(route, &key)));
-    if let Err(denial) = judged {
-        return Reply::failed(denial);
-    }
+    passage.now = Some(now);
+    let judged = match judge(route, &key, passage.address) {
+        Ok(()) => consume(route, ticket, passage, &key, now),
+        Err(denial) => Reply::failed(denial),
+    };
+    passage.caller = Some(Principal::new(key));
+    judged
+}
+
+/// Steps 9 and 10: what a request takes of its limits and its organization's credits.
+fn consume(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    passage: &mut Passage,
+    key: &Arc<VerifiedKey>,
+    now: Moment,
+) -> Reply<(), Denial> {
     let case = Case {
         route,
         ticket,
-        key: &key,
+        key,
         now,
     };
-    match case.judge() {
+    match case.judge(passage) {
         Reply::Now(judged) => match observe(route, Check::Rate, || judged) {
-            Ok(()) => charge(route, ticket, &key),
+            Ok(()) => charge(route, ticket, passage, key, now),
             Err(denial) => Reply::failed(denial),
         },
         Reply::Later(judged) => {
-            let (route, ticket) = (Arc::clone(route), ticket.clone());
+            let (route, ticket, key) = (Arc::clone(route), ticket.clone(), Arc::clone(key));
             Reply::later(async move {
                 let judged = judged.await;
                 observe(&route, Check::Rate, || judged)?;
-                charge(&route, &ticket, &key).await
+                let charged = ticket.with(|passage| charge(&route, &ticket, passage, &key, now));
+                charged.await
             })
         }
     }
 }
 
-fn charge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> Reply<(), Denial> {
-    let charged = meter::judge(route, ticket, key);
+/// What is judged of an identified key before anything is consumed.
+fn judge(route: &Route, key: &VerifiedKey, address: Option<IpAddr>) -> Result<(), Denial> {
+    observe(route, Check::Organization, || {
+        judge_organization(key, route.access.billing_restricted)
+    })?;
+    observe(route, Check::Ip, || ip_filter::judge(key, address))?;
+    observe(route, Check::Scope, || {
+        scope_guard::judge_scopes(route, key)
+    })?;
+    observe(route, Check::Plan, || scope_guard::judge_plan(route, key))
+}
+
+fn charge(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    passage: &mut Passage,
+    key: &VerifiedKey,
+    now: Moment,
+) -> Reply<(), Denial> {
+    let charged = meter::judge(route, ticket, passage, key, now);
     if !route.access.observed.has(Check::Credits) {
         return charged;
     }
-    let (route, ticket) = (Arc::clone(route), ticket.clone());
-    charged.map_result(move |charged| {
+    let judged = |route: &Route, passage: &mut Passage, charged: Result<(), Denial>| {
         if charged.is_err() {
             // Without a tab the handler's bill charges nothing, in place of failing later.
-            drop(ticket.with(|passage| passage.tab.take()));
+            drop(passage.tab.take());
         }
-        observe(&route, Check::Credits, || charged)
-    })
+        observe(route, Check::Credits, || charged)
+    };
+    match charged {
+        Reply::Now(charged) => judged(route, passage, charged).into(),
+        Reply::Later(charged) => {
+            let (route, ticket) = (Arc::clone(route), ticket.clone());
+            Reply::later(async move {
+                let charged = charged.await;
+                ticket.with(|passage| judged(&route, passage, charged))
+            })
+        }
+    }
 }
 
 /// Lets a refusal pass that the route only observes.

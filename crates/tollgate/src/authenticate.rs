@@ -41,7 +41,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request;
+use axum::body::Body;
+use http::Request;
 use tollgate_core::clock::Moment;
 use tollgate_core::invalid::Invalid;
 use tollgate_core::rate::{Limiter, LocalLimiter, RateLimit, Subject, Take};
@@ -83,15 +84,15 @@ impl<S> Layer<S> for AuthenticateLayer {
 pub struct Authenticate(Gate);
 
 impl Guard for Authenticate {
-    fn admit(&self, ticket: &Ticket, head: &mut request::Parts) -> Reply<(), Denial> {
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
         let gate = &self.0;
-        let presented = gate.take_credential(head);
+        let presented = gate.take_credential(request);
+        let ticket = Ticket::find_or_issue(request.extensions_mut()).clone();
         let address = ticket.with(|passage| {
             passage.presented = Some(presented);
             passage.address
         });
         let now = gate.clock().now();
-        let ticket = ticket.clone();
         identify(gate, presented, address, now).and_then(move |key| {
             ticket.with(|passage| passage.caller = Some(Principal::new(Arc::clone(&key))));
             judge_organization(&key, false).into()

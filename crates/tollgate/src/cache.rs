@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | hit | answered at once, if it is not too old and [no change](self#freshness) was told since |
+//! | hit | answered at once, from [one slot](hot) or the cache behind it, if it is not too old and [no change](self#freshness) was told since |
 //! | miss | one read of the store for all who wait, under a deadline of our own |
 //! | unknown | remembered in a second, bounded map, so that a flood of made-up keys evicts no good one |
 //! | error | not remembered |
@@ -31,11 +31,13 @@ use tollgate_core::store::KeyStore;
 
 use crate::cache::epochs::{Epoch, Epochs, Stripe};
 use crate::cache::flights::Flights;
+use crate::cache::hot::Hot;
 use crate::telemetry::Telemetry;
 use crate::verified::{VerifiedKey, age};
 
 mod epochs;
 mod flights;
+mod hot;
 
 /// How often a read is repeated because something changed while it ran.
 const REREADS: usize = 16;
@@ -98,6 +100,7 @@ impl CacheSettings {
 pub(crate) struct KeyCache(Arc<Inner>);
 
 struct Inner {
+    hot: Hot<Known>,
     known: Cache<KeyDigest, Known, RandomState>,
     unknown: Cache<KeyDigest, Unknown, RandomState>,
     epochs: Epochs,
@@ -144,6 +147,7 @@ impl KeyCache {
                 .build_with_hasher(RandomState::default())
         };
         Self(Arc::new(Inner {
+            hot: Hot::new(),
             known: sized(settings.capacity),
             unknown: Cache::builder()
                 .max_capacity(settings.unknown_capacity)
@@ -165,9 +169,13 @@ impl KeyCache {
         now: Steady,
     ) -> Option<Option<Arc<VerifiedKey>>> {
         let inner = &*self.0;
-        if let Some(known) = inner.known.get(digest)
-            && inner.believes(&known, now)
-        {
+        let believed = |known: &Known| inner.believes(known, now);
+        let known = inner.hot.get(digest).filter(believed).or_else(|| {
+            let known = inner.known.get(digest).filter(believed)?;
+            inner.hot.put(*digest, known.clone());
+            Some(known)
+        });
+        if let Some(known) = known {
             inner.telemetry.hit.increment(1);
             return Some(Some(known.key));
         }
@@ -276,6 +284,7 @@ impl Inner {
             stripes,
         };
         self.known.insert(digest, known.clone());
+        self.hot.put(digest, known.clone());
         Ok(Copy::Known(known))
     }
 }

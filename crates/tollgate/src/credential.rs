@@ -16,9 +16,8 @@
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use tollgate_core::invalid::Invalid;
-use tollgate_core::key_format::LONGEST;
 use tollgate_core::secret::KeyDigest;
 
 pub(crate) use crate::credential::memo::Reader;
@@ -116,20 +115,20 @@ impl Credentials {
             .into_iter()
             .chain(self.header.as_ref().map(HeaderName::as_str))
             .collect();
-        if names.is_empty() {
-            return None;
+        match *names {
+            [] => None,
+            // No count of references to keep, on each response.
+            ["authorization", "x-api-key"] => {
+                Some(HeaderValue::from_static("authorization, x-api-key"))
+            }
+            _ => HeaderValue::try_from(names.join(", ")).ok(),
         }
-        HeaderValue::try_from(names.join(", ")).ok()
     }
 
     /// Takes every credential out of a request, and says what was there.
-    pub(crate) fn take(
-        &self,
-        headers: &mut HeaderMap,
-        uri: &mut Uri,
-        reader: &Reader,
-    ) -> Presented {
+    pub(crate) fn take<B>(&self, request: &mut Request<B>, reader: &Reader) -> Presented {
         let mut found = Found::default();
+        let headers = request.headers_mut();
         if self.bearer {
             take_header(headers, &header::AUTHORIZATION, |value| {
                 found.add(bearer_token(value.as_bytes()), Place::Header, reader);
@@ -141,7 +140,7 @@ impl Credentials {
             });
         }
         if let Some(name) = &self.query {
-            take_query(uri, name, |value| {
+            take_query(request.uri_mut(), name, |value| {
                 found.add(value.as_deref(), Place::Query, reader);
             });
         }
@@ -183,29 +182,25 @@ struct Found(Presented);
 impl Found {
     fn add(&mut self, text: Option<&[u8]>, place: Place, reader: &Reader) {
         self.0 = match (self.0, text) {
-            (Presented::Nothing, Some(text)) if text.contains(&b',') => Presented::Several,
-            (Presented::Nothing, text) => text
-                .filter(|text| text.len() <= LONGEST)
-                .and_then(|text| std::str::from_utf8(text).ok())
-                .and_then(|text| reader.read(text))
-                .map_or(Presented::Malformed(place), |digest| {
-                    Presented::Key(digest, place)
-                }),
+            (Presented::Nothing, Some(text)) => match reader.read(text) {
+                Some(digest) => Presented::Key(digest, place),
+                None if text.contains(&b',') => Presented::Several,
+                None => Presented::Malformed(place),
+            },
+            (Presented::Nothing, None) => Presented::Malformed(place),
             _ => Presented::Several,
         };
     }
 }
 
 fn take_header(headers: &mut HeaderMap, name: &HeaderName, mut each: impl FnMut(&HeaderValue)) {
-    // Asking for an entry makes room for one.
-    if !headers.contains_key(name) {
-        return;
+    let mut found = false;
+    for value in headers.get_all(name) {
+        found = true;
+        each(value);
     }
-    if let header::Entry::Occupied(entry) = headers.entry(name) {
-        let (_, values) = entry.remove_entry_mult();
-        for value in values {
-            each(&value);
-        }
+    if found {
+        headers.remove(name);
     }
 }
 
@@ -289,15 +284,15 @@ mod tests {
 
     impl Bench {
         fn take(&self, lines: &[(&str, &[u8])], uri: &str) -> (Presented, HeaderMap, String) {
-            let mut headers = HeaderMap::new();
+            let mut request = Request::builder().uri(uri);
             for (name, value) in lines {
-                let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-                headers.append(name, HeaderValue::from_bytes(value).unwrap());
+                request = request.header(*name, *value);
             }
-            let mut uri: Uri = uri.parse().unwrap();
+            let mut request = request.body(()).unwrap();
             let all = Credentials::new().with_query_parameter("api_key").unwrap();
-            let presented = all.take(&mut headers, &mut uri, &self.reader);
-            (presented, headers, uri.to_string())
+            let presented = all.take(&mut request, &self.reader);
+            let (head, ()) = request.into_parts();
+            (presented, head.headers, head.uri.to_string())
         }
 
         fn key(&self, place: Place) -> Presented {
@@ -408,14 +403,11 @@ mod tests {
     #[test]
     fn a_place_that_is_switched_off_is_not_looked_at() {
         let bench = bench();
-        let mut headers = HeaderMap::new();
-        headers.insert("x-api-key", bench.key.parse().unwrap());
-        let mut uri = Uri::from_static("/?api_key=x");
-        let presented = Credentials::bearer_only().take(&mut headers, &mut uri, &bench.reader);
+        let request = Request::builder().uri("/?api_key=x");
+        let mut request = request.header("x-api-key", &bench.key).body(()).unwrap();
+        let presented = Credentials::bearer_only().take(&mut request, &bench.reader);
         assert_eq!(presented, Presented::Nothing);
-        assert_eq!(
-            (headers.len(), uri.to_string()),
-            (1, "/?api_key=x".to_owned())
-        );
+        assert_eq!(request.headers().len(), 1);
+        assert_eq!(request.uri(), "/?api_key=x");
     }
 }

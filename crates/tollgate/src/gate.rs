@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::OriginalUri;
 use futures_util::future::{Either, select};
-use http::{HeaderValue, request};
+use http::{HeaderValue, Request};
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, Change, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
@@ -31,7 +31,7 @@ use crate::client_address::TrustedProxies;
 use crate::credential::{Credentials, Presented, Reader};
 use crate::denial::{Denial, DenialKind};
 use crate::envelope::Errors;
-use crate::passage::{RateReport, Ticket};
+use crate::passage::{Passage, RateReport};
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::routes::{PermissionMap, Routes};
@@ -263,31 +263,31 @@ impl Gate {
     }
 
     /// Whether the path is one of those that are refused, inside a bigger app also as it came.
-    pub(crate) fn refuses_path(&self, head: &request::Parts) -> bool {
+    pub(crate) fn refuses_path<B>(&self, request: &Request<B>) -> bool {
         let original = || {
-            let original = head.extensions.get::<OriginalUri>();
+            let original = request.extensions().get::<OriginalUri>();
             original.is_some_and(|OriginalUri(uri)| is_unusual(uri.path()))
         };
-        self.0.strict_path && (is_unusual(head.uri.path()) || original())
+        self.0.strict_path && (is_unusual(request.uri().path()) || original())
     }
 
     /// Takes the credential out of a request.
-    pub(crate) fn take_credential(&self, head: &mut request::Parts) -> Presented {
+    pub(crate) fn take_credential<B>(&self, request: &mut Request<B>) -> Presented {
         let Inner {
             credentials,
             reader,
             ..
         } = &*self.0;
         // Inside a bigger app, its router has kept the URI as it came.
-        if let Some(OriginalUri(original)) = head.extensions.get_mut::<OriginalUri>() {
+        if let Some(OriginalUri(original)) = request.extensions_mut().get_mut::<OriginalUri>() {
             credentials.hide(original);
         }
-        credentials.take(&mut head.headers, &mut head.uri, reader)
+        credentials.take(request, reader)
     }
 
     /// Counts a request of nobody in particular by its address, where the app limits those.
-    pub(crate) fn judge_stranger(&self, ticket: &Ticket, now: Moment) -> Result<(), Denial> {
-        let (Some(limits), Some(address)) = (self.stranger_limits(), ticket.address()) else {
+    pub(crate) fn judge_stranger(&self, passage: &mut Passage, now: Moment) -> Result<(), Denial> {
+        let (Some(limits), Some(address)) = (self.stranger_limits(), passage.address) else {
             return Ok(());
         };
         let subject = Subject::address(address);
@@ -303,7 +303,7 @@ impl Gate {
         };
         let (admitted, wait) = (rates.admitted, rates.retry_after());
         let quotas = QuotaTally::default();
-        ticket.with(|passage| passage.rates = Some(RateReport { rates, quotas }));
+        passage.rates = Some(RateReport { rates, quotas });
         if admitted {
             return Ok(());
         }
@@ -329,8 +329,13 @@ impl Gate {
 
     /// The denial of a request whose credential was refused: its own, or that its address sends
     /// too many.
-    pub(crate) fn judge_refused(&self, ticket: &Ticket, denial: Denial, now: Moment) -> Denial {
-        self.judge_stranger(ticket, now).err().unwrap_or(denial)
+    pub(crate) fn judge_refused(
+        &self,
+        passage: &mut Passage,
+        denial: Denial,
+        now: Moment,
+    ) -> Denial {
+        self.judge_stranger(passage, now).err().unwrap_or(denial)
     }
 
     /// Records what the app declares, for the command line and the management API.

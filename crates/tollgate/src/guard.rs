@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{Request, Response, request};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tollgate_core::reply::{BoxFuture, Reply};
 use tower_service::Service;
@@ -21,8 +21,12 @@ use crate::passage::Ticket;
 
 /// One judgement on a request.
 pub(crate) trait Guard: Clone {
+    /// Whether [`leave`](Self::leave) does anything. What is in the way of each request keeps no
+    /// ticket for nothing.
+    const MARKS_RESPONSES: bool = false;
+
     /// Admits a request, or turns it away.
-    fn admit(&self, ticket: &Ticket, head: &mut request::Parts) -> Reply<(), Denial>;
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial>;
 
     /// Marks the response of a request that was admitted, or turned away.
     fn leave(&self, _ticket: &Ticket, _response: &mut Response<Body>) {}
@@ -54,12 +58,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
-        let ticket = Ticket::find_or_issue(&mut head.extensions).clone();
-        let state = match self.guard.admit(&ticket, &mut head) {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let marks = G::MARKS_RESPONSES.then(|| {
+            let ticket = Ticket::find_or_issue(request.extensions_mut()).clone();
+            (self.guard.clone(), ticket)
+        });
+        let state = match self.guard.admit(&mut request) {
             Reply::Now(Ok(())) => State::Calling {
-                call: self.inner.call(Request::from_parts(head, body)),
+                call: self.inner.call(request),
             },
             Reply::Now(Err(denial)) => State::Denied {
                 denial: Some(denial),
@@ -69,18 +75,11 @@ where
                 let clone = self.inner.clone();
                 State::Judging {
                     verdict,
-                    held: Some((
-                        mem::replace(&mut self.inner, clone),
-                        Request::from_parts(head, body),
-                    )),
+                    held: Some((mem::replace(&mut self.inner, clone), request)),
                 }
             }
         };
-        ResponseFuture {
-            state,
-            guard: self.guard.clone(),
-            ticket,
-        }
+        ResponseFuture { state, marks }
     }
 }
 
@@ -93,8 +92,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
-        guard: G,
-        ticket: Ticket,
+        marks: Option<(G, Ticket)>,
     }
 }
 
@@ -146,7 +144,9 @@ where
                 },
             }
         };
-        this.guard.leave(this.ticket, &mut response);
+        if let Some((guard, ticket)) = this.marks {
+            guard.leave(ticket, &mut response);
+        }
         Poll::Ready(Ok(response))
     }
 }

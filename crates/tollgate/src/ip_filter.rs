@@ -32,7 +32,8 @@
 
 use std::net::IpAddr;
 
-use http::request;
+use axum::body::Body;
+use http::Request;
 use tollgate_core::reply::Reply;
 use tower_layer::Layer;
 
@@ -68,9 +69,12 @@ impl<S> Layer<S> for IpFilterLayer {
 pub struct IpFilter;
 
 impl Guard for IpFilter {
-    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
-        match ticket.caller() {
-            Some(caller) => judge(caller.verified(), ticket.address()).into(),
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
+        let known = Ticket::find(request.extensions()).and_then(|ticket| {
+            ticket.with(|passage| Some((passage.caller.clone()?, passage.address)))
+        });
+        match known {
+            Some((caller, address)) => judge(caller.verified(), address).into(),
             None => Reply::failed(Denial::misplaced("AuthenticateLayer")),
         }
     }

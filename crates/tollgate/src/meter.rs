@@ -34,7 +34,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Response, request};
+use http::{Request, Response};
+use tollgate_core::clock::Moment;
 use tollgate_core::credits::HoldAnswer;
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
@@ -45,7 +46,7 @@ use crate::access::Access;
 use crate::denial::Denial;
 use crate::gate::{Gate, StartError};
 use crate::guard::{Guard, Guarded};
-use crate::passage::Ticket;
+use crate::passage::{Passage, Ticket};
 use crate::routes::Route;
 use crate::tab::{Ending, Tab};
 use crate::verified::{VerifiedKey, age};
@@ -80,41 +81,49 @@ impl<S> Layer<S> for CreditMeterLayer {
 pub struct CreditMeter(Arc<Route>);
 
 impl Guard for CreditMeter {
-    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
-        match ticket.caller() {
-            Some(caller) => judge(&self.0, ticket, caller.verified()),
-            None => Reply::failed(Denial::misplaced("AuthenticateLayer")),
-        }
+    const MARKS_RESPONSES: bool = true;
+
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
+        let ticket = Ticket::find(request.extensions());
+        let caller = ticket.and_then(Ticket::caller);
+        let (Some(ticket), Some(caller)) = (ticket, caller) else {
+            return Reply::failed(Denial::misplaced("AuthenticateLayer"));
+        };
+        let now = self.0.gate.clock().now();
+        ticket.with(|passage| judge(&self.0, ticket, passage, caller.verified(), now))
     }
 
     fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
-        if let Some(tab) = ticket.with(|passage| passage.tab.take()) {
+        if let Some(mut tab) = ticket.with(|passage| passage.tab.take()) {
             drop(tab.close(Ending::Answered(response.status())));
         }
     }
 }
 
 /// Opens the request's tab, and waits until its hold is durable.
-pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> Reply<(), Denial> {
+pub(crate) fn judge(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    passage: &mut Passage,
+    key: &VerifiedKey,
+    now: Moment,
+) -> Reply<(), Denial> {
     let access = &route.access;
     if key.free || access.price.is_free() {
         return Reply::ready(());
     }
     let till = route.gate.till();
-    let now = ticket
-        .with(|passage| passage.now)
-        .unwrap_or_else(|| till.clock.now());
     let (tab, request) = Tab::prepare(route, key, now.wall);
     let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
-    ticket.with(|passage| passage.tab = Some(tab));
+    passage.tab = Some(tab);
     match within(
         &*till.clock,
         till.deadline,
         "the ledger",
         till.ledger.hold(request),
     ) {
-        Reply::Now(held) => note(ticket, held, least).into(),
+        Reply::Now(held) => note(passage, held, least).into(),
         Reply::Later(held) => {
             let (route, ticket) = (Arc::clone(route), ticket.clone());
             let started = till.clock.now();
@@ -123,16 +132,20 @@ pub(crate) fn judge(route: &Arc<Route>, ticket: &Ticket, key: &VerifiedKey) -> R
                 let till = route.gate.till();
                 till.telemetry
                     .store_took("hold", age(started.steady, till.clock.now()));
-                note(&ticket, held, least)
+                ticket.with(|passage| note(passage, held, least))
             })
         }
     }
 }
 
-fn note(ticket: &Ticket, held: Result<HoldAnswer, StoreError>, least: u64) -> Result<(), Denial> {
+fn note(
+    passage: &mut Passage,
+    held: Result<HoldAnswer, StoreError>,
+    least: u64,
+) -> Result<(), Denial> {
     let answer = held.map_err(|error| Denial::unavailable(&error))?;
-    ticket.with(|passage| match passage.tab.as_mut() {
+    match passage.tab.as_mut() {
         Some(tab) => tab.note(answer, least),
         None => Ok(()),
-    })
+    }
 }

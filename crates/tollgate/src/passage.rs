@@ -44,8 +44,14 @@ pub(crate) struct RateReport {
 }
 
 impl Ticket {
-    pub(crate) fn new(passage: Passage) -> Self {
-        Self(Arc::new(Mutex::new(passage)))
+    /// The ticket of a request that has just come in.
+    pub(crate) fn of(now: Moment, address: Option<IpAddr>, presented: Presented) -> Self {
+        Self(Arc::new(Mutex::new(Passage {
+            now: Some(now),
+            address,
+            presented: Some(presented),
+            ..Passage::default()
+        })))
     }
 
     pub(crate) fn find(extensions: &Extensions) -> Option<&Self> {

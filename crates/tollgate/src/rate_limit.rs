@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Response, request};
+use http::{Request, Response};
 use tollgate_core::clock::{Clock, Moment};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
@@ -50,7 +50,7 @@ use crate::access::Access;
 use crate::denial::{Denial, DenialKind, ceil_secs};
 use crate::gate::{Gate, StartError};
 use crate::guard::{Guard, Guarded};
-use crate::passage::{RateReport, Ticket};
+use crate::passage::{Passage, RateReport, Ticket};
 use crate::routes::Route;
 use crate::verified::VerifiedKey;
 
@@ -88,19 +88,21 @@ impl<S> Layer<S> for RateLimitLayer {
 pub struct RateLimit(Arc<Route>);
 
 impl Guard for RateLimit {
-    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
-        match ticket.caller() {
-            Some(caller) => {
-                let case = Case {
-                    route: &self.0,
-                    ticket,
-                    key: caller.verified(),
-                    now: self.0.gate.clock().now(),
-                };
-                case.judge()
-            }
-            None => Reply::failed(Denial::misplaced("AuthenticateLayer")),
-        }
+    const MARKS_RESPONSES: bool = true;
+
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
+        let ticket = Ticket::find(request.extensions());
+        let caller = ticket.and_then(Ticket::caller);
+        let (Some(ticket), Some(caller)) = (ticket, caller) else {
+            return Reply::failed(Denial::misplaced("AuthenticateLayer"));
+        };
+        let case = Case {
+            route: &self.0,
+            ticket,
+            key: caller.verified(),
+            now: self.0.gate.clock().now(),
+        };
+        ticket.with(|passage| case.judge(passage))
     }
 
     fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
@@ -196,9 +198,10 @@ impl<'a> Case<'a> {
     /// The cap on requests under way comes first, since what it gives goes back by itself.
     /// Quotas, which may wait for their store, are taken before the rates, and put back if a
     /// rate refuses.
-    pub(crate) fn judge(self) -> Reply<(), Denial> {
+    pub(crate) fn judge(self, passage: &mut Passage) -> Reply<(), Denial> {
         let subject = subject(self.route, self.key);
-        if let Some(cap) = self.limits().in_flight() {
+        let limits = self.limits();
+        if let Some(cap) = limits.in_flight() {
             let Some(permit) = self.rates().in_flight.enter(&subject, cap) else {
                 return Reply::failed(
                     Denial::new(DenialKind::TooManyInFlight)
@@ -206,20 +209,18 @@ impl<'a> Case<'a> {
                         .with_retry_after(Duration::from_secs(1)),
                 );
             };
-            self.ticket.with(|passage| passage.in_flight = Some(permit));
+            passage.in_flight = Some(permit);
         }
         if self.cost() == 0 {
             return Reply::ready(());
         }
-        if self.limits().quotas().is_empty() {
-            return self.take_rates(&subject, QuotaTally::default());
+        if limits.quotas().is_empty() {
+            return self.take_rates(passage, &subject, QuotaTally::default());
         }
         // A rate that will refuse spares the quota's store a debit.
-        let foretold = self
-            .rates()
-            .peek(self.limits(), &subject, self.cost(), self.now);
+        let foretold = self.rates().peek(limits, &subject, self.cost(), self.now);
         if !foretold.admitted {
-            return self.conclude(&subject, foretold, None);
+            return self.conclude(passage, &subject, foretold, None).into();
         }
         let Rates {
             quotas,
@@ -227,15 +228,19 @@ impl<'a> Case<'a> {
             deadline,
             ..
         } = self.rates();
-        let taken = quotas.take(&subject, self.limits().quotas(), self.cost(), self.now);
+        let taken = quotas.take(&subject, limits.quotas(), self.cost(), self.now);
         match within(&**clock, *deadline, "the quota store", taken) {
-            Reply::Now(Ok(quotas)) => self.after_quotas(&subject, quotas),
+            Reply::Now(Ok(quotas)) => self.after_quotas(passage, &subject, quotas),
             Reply::Now(Err(error)) => Reply::failed(Denial::unavailable(&error)),
             Reply::Later(taken) => {
                 let waiting = self.waiting(&subject);
                 Reply::later(async move {
                     let quotas = taken.await.map_err(|error| Denial::unavailable(&error))?;
-                    let after = waiting.case().after_quotas(&waiting.subject, quotas);
+                    let Waiting {
+                        ticket, subject, ..
+                    } = &waiting;
+                    let case = waiting.case();
+                    let after = ticket.with(|passage| case.after_quotas(passage, subject, quotas));
                     after.await
                 })
             }
@@ -264,15 +269,25 @@ impl<'a> Case<'a> {
         self.route.access.rate_cost
     }
 
-    fn after_quotas(&self, subject: &Subject, quotas: QuotaTally) -> Reply<(), Denial> {
+    fn after_quotas(
+        &self,
+        passage: &mut Passage,
+        subject: &Subject,
+        quotas: QuotaTally,
+    ) -> Reply<(), Denial> {
         if quotas.admitted {
-            return self.take_rates(subject, quotas);
+            return self.take_rates(passage, subject, quotas);
         }
         let rates = self.rates().peek(self.limits(), subject, 0, self.now);
-        self.refuse(RateReport { rates, quotas })
+        Reply::failed(self.refuse(passage, RateReport { rates, quotas }))
     }
 
-    fn take_rates(&self, subject: &Subject, quotas: QuotaTally) -> Reply<(), Denial> {
+    fn take_rates(
+        &self,
+        passage: &mut Passage,
+        subject: &Subject,
+        quotas: QuotaTally,
+    ) -> Reply<(), Denial> {
         let take = Take {
             subject,
             limits: self.limits().rates(),
@@ -280,14 +295,11 @@ impl<'a> Case<'a> {
             now: self.now,
         };
         if take.limits.is_empty() {
-            return self.conclude(
-                subject,
-                Tally {
-                    admitted: true,
-                    ..Tally::default()
-                },
-                Some(quotas),
-            );
+            let rates = Tally {
+                admitted: true,
+                ..Tally::default()
+            };
+            return self.conclude(passage, subject, rates, Some(quotas)).into();
         }
         let Rates {
             limiter,
@@ -296,25 +308,24 @@ impl<'a> Case<'a> {
             ..
         } = self.rates();
         match within(&**clock, *deadline, "the rate limiter", limiter.take(&take)) {
-            Reply::Now(Ok(tally)) => self.conclude(subject, tally, Some(quotas)),
-            Reply::Now(Err(error)) => self.give_up(subject, &error),
+            Reply::Now(Ok(tally)) => self.conclude(passage, subject, tally, Some(quotas)).into(),
+            Reply::Now(Err(error)) => Reply::failed(self.give_up(subject, &error)),
             Reply::Later(tally) => {
                 let waiting = self.waiting(subject);
                 Reply::later(async move {
                     let (case, subject) = (waiting.case(), &waiting.subject);
-                    let concluded = match tally.await {
-                        Ok(tally) => case.conclude(subject, tally, Some(quotas)),
-                        Err(error) => case.give_up(subject, &error),
-                    };
-                    concluded.await
+                    let tally = tally.await.map_err(|error| case.give_up(subject, &error))?;
+                    let conclude =
+                        |passage: &mut _| case.conclude(passage, subject, tally, Some(quotas));
+                    waiting.ticket.with(conclude)
                 })
             }
         }
     }
 
-    fn give_up(&self, subject: &Subject, error: &StoreError) -> Reply<(), Denial> {
+    fn give_up(&self, subject: &Subject, error: &StoreError) -> Denial {
         self.put_back(subject);
-        Reply::failed(Denial::unavailable(error))
+        Denial::unavailable(error)
     }
 
     fn put_back(&self, subject: &Subject) {
@@ -327,15 +338,15 @@ impl<'a> Case<'a> {
     /// Ends with what the rates said; `taken` are the quotas that were consumed before.
     fn conclude(
         &self,
+        passage: &mut Passage,
         subject: &Subject,
         rates: Tally,
         taken: Option<QuotaTally>,
-    ) -> Reply<(), Denial> {
+    ) -> Result<(), Denial> {
         if rates.admitted {
             let quotas = taken.unwrap_or_default();
-            self.ticket
-                .with(|passage| passage.rates = Some(RateReport { rates, quotas }));
-            return Reply::ready(());
+            passage.rates = Some(RateReport { rates, quotas });
+            return Ok(());
         }
         if taken.is_some() {
             self.put_back(subject);
@@ -344,11 +355,11 @@ impl<'a> Case<'a> {
             .rates()
             .quotas
             .peek(subject, self.limits().quotas(), self.now);
-        self.refuse(RateReport { rates, quotas })
+        Err(self.refuse(passage, RateReport { rates, quotas }))
     }
 
     /// The denial of the window or quota that refused; its report is kept for the headers.
-    fn refuse(&self, report: RateReport) -> Reply<(), Denial> {
+    fn refuse(&self, passage: &mut Passage, report: RateReport) -> Denial {
         let limits = self.limits();
         let mut quotas = report.quotas.quotas.iter().zip(limits.quotas());
         let denial = match quotas.find(|(state, _)| state.refused) {
@@ -359,8 +370,8 @@ impl<'a> Case<'a> {
                 .with_retry_after(state.reset_at.since(self.now.wall)),
             None => rate_denial(&report.rates, limits),
         };
-        self.ticket.with(|passage| passage.rates = Some(report));
-        Reply::failed(denial)
+        passage.rates = Some(report);
+        denial
     }
 }
 

@@ -35,7 +35,8 @@
 
 use std::sync::Arc;
 
-use http::request;
+use axum::body::Body;
+use http::Request;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::plan::Plan;
 use tollgate_core::reply::Reply;
@@ -78,8 +79,9 @@ impl<S> Layer<S> for ScopeGuardLayer {
 pub struct ScopeGuard(Arc<Route>);
 
 impl Guard for ScopeGuard {
-    fn admit(&self, ticket: &Ticket, _: &mut request::Parts) -> Reply<(), Denial> {
-        let Some(caller) = ticket.caller() else {
+    fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
+        let caller = Ticket::find(request.extensions()).and_then(Ticket::caller);
+        let Some(caller) = caller else {
             return Reply::failed(Denial::misplaced("AuthenticateLayer"));
         };
         let key = caller.verified();

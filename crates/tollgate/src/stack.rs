@@ -18,7 +18,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse;
 use axum::serve::{IncomingStream, Listener};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tollgate_core::reply::BoxFuture;
 use tower_layer::Layer;
@@ -27,7 +27,7 @@ use tower_service::Service;
 use crate::client_address;
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::gate::Gate;
-use crate::passage::{Passage, Ticket};
+use crate::passage::Ticket;
 use crate::stack::finish::{Finish, Finished};
 
 mod finish;
@@ -76,20 +76,19 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if let Some(peer) = self.peer {
-            head.extensions.insert(ConnectInfo(peer));
+            request.extensions_mut().insert(ConnectInfo(peer));
         }
-        let finish = enter(&self.gate, &mut head);
-        let state = if let Some(kind) = refused(&self.gate, &head) {
+        let finish = enter(&self.gate, &mut request);
+        let state = if let Some(kind) = refused(&self.gate, &request) {
             State::Refused { kind }
-        } else if is_preflight(&head) {
+        } else if is_preflight(&request) {
             State::Preflight
         } else {
-            let _entered = finish.span().enter();
+            let _entered = finish.enter_span();
             State::Running {
-                inner: self.inner.call(Request::from_parts(head, body)),
+                inner: self.inner.call(request),
             }
         };
         ResponseFuture { state, finish }
@@ -97,53 +96,48 @@ where
 }
 
 /// Steps 1 to 4: the id, the address, the credential.
-fn enter(gate: &Gate, head: &mut request::Parts) -> Finish {
+fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
     let now = gate.clock().now();
-    let peer = client_address::peer(&head.extensions);
+    let peer = client_address::peer(request.extensions());
     let trusted = peer.is_some_and(|peer| gate.proxies().trusts(peer));
-    let id = gate.id_maker().id_of(&head.headers, trusted, now.wall);
-    head.headers.insert(REQUEST_ID, id.clone());
-    let address = peer.map(|peer| gate.proxies().client(peer, &head.headers));
-    let presented = gate.take_credential(head);
+    let id = gate.id_maker().id_of(request.headers(), trusted, now.wall);
+    let address = peer.map(|peer| gate.proxies().client(peer, request.headers()));
+    let presented = gate.take_credential(request);
+    // The credential has made room for it.
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let span = tracing::info_span!(
         "request",
         request.id = id.to_str().unwrap_or_default(),
-        method = %head.method,
+        method = %request.method(),
         route = tracing::field::Empty,
         key.id = tracing::field::Empty,
         organization = tracing::field::Empty,
         status = tracing::field::Empty,
         outcome = tracing::field::Empty,
     );
-    let ticket = Ticket::new(Passage {
-        now: Some(now),
-        address,
-        presented: Some(presented),
-        ..Passage::default()
-    });
-    head.extensions.insert(ticket.clone());
-    let bodiless = head.method == Method::HEAD;
+    let ticket = Ticket::of(now, address, presented);
+    request.extensions_mut().insert(ticket.clone());
+    let bodiless = request.method() == Method::HEAD;
     Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
 }
 
 /// What is refused whatever a route demands. TRACE would show a caller the headers that proxies
 /// add (ASVS 13.4.4); no route has it, `any` neither.
-fn refused(gate: &Gate, head: &request::Parts) -> Option<DenialKind> {
-    if gate.refuses_path(head) {
+fn refused<B>(gate: &Gate, request: &Request<B>) -> Option<DenialKind> {
+    if gate.refuses_path(request) {
         return Some(DenialKind::AmbiguousPath);
     }
     let not_implemented = StatusCode::NOT_IMPLEMENTED.as_u16();
-    (head.method == Method::TRACE).then_some(DenialKind::Status(not_implemented))
+    (request.method() == Method::TRACE).then_some(DenialKind::Status(not_implemented))
 }
 
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
 /// layer's business, further out.
-fn is_preflight(head: &request::Parts) -> bool {
-    head.method == Method::OPTIONS
-        && head.headers.contains_key(header::ORIGIN)
-        && head
-            .headers
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 pin_project! {
@@ -181,8 +175,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let span = this.finish.span().clone();
-        let _entered = span.enter();
+        let _entered = this.finish.enter_span();
         let response = match this.state.as_mut().project() {
             StateProj::Refused { kind } => Denial::new(*kind).into_response(),
             StateProj::Preflight => {

@@ -200,7 +200,7 @@ impl Tab {
     }
 
     /// Closes the tab, and says what was charged. A close that waits goes on by itself.
-    pub(crate) fn close(mut self, ending: Ending) -> Closing {
+    pub(crate) fn close(&mut self, ending: Ending) -> Closing {
         let due = self.due(ending);
         self.close_with(due)
     }

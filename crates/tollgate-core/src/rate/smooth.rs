@@ -14,7 +14,7 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
-use crate::clock::Steady;
+use crate::clock::{Steady, nanos};
 use crate::rate::{RateLimit, WindowState};
 
 /// What is kept of one window.
@@ -46,7 +46,7 @@ impl Smooth {
         if cost > burst {
             return (kept, kept.state(limit, period, now, Some(limit.window())));
         }
-        let debt = Debt(Cell::new(nanos(kept.debt(now))));
+        let debt = Debt(Cell::new(kept.debt(now)));
         // A period is never zero, and a cost above the burst was turned away above.
         let Some(quota) = Quota::with_period(period).map(|quota| quota.allow_burst(burst)) else {
             return (kept, kept.state(limit, period, now, Some(limit.window())));
@@ -56,13 +56,13 @@ impl Smooth {
         match gcra.check_n(cost) {
             Ok(Ok(())) => {
                 let after = Self {
-                    free_at: now.after(Duration::from_nanos(debt.0.get())),
+                    free_at: after(now, debt.0.get()),
                     period: nanos(period),
                 };
                 (after, after.state(limit, period, now, None))
             }
             Ok(Err(refused)) => {
-                let wait = up_to_micros(refused.wait_time_from(Nanos::default()));
+                let wait = up_to_micros(nanos(refused.wait_time_from(Nanos::default())));
                 (kept, kept.state(limit, period, now, Some(wait)))
             }
             Err(_) => (kept, kept.state(limit, period, now, Some(limit.window()))),
@@ -75,17 +75,16 @@ impl Smooth {
         if self.period == period || self.period == 0 {
             return Self { period, ..self };
         }
-        let used = nanos(self.debt(now))
-            .div_ceil(self.period)
-            .min(burst.get().into());
+        let used = self.debt(now).div_ceil(self.period).min(burst.get().into());
         Self {
-            free_at: now.after(Duration::from_nanos(used.saturating_mul(period))),
+            free_at: after(now, used.saturating_mul(period)),
             period,
         }
     }
 
-    fn debt(&self, now: Steady) -> Duration {
-        self.free_at.since(now)
+    /// How long until all is free, in nanoseconds.
+    const fn debt(&self, now: Steady) -> u64 {
+        self.free_at.as_nanos().saturating_sub(now.as_nanos())
     }
 
     fn state(
@@ -95,7 +94,7 @@ impl Smooth {
         now: Steady,
         retry_after: Option<Duration>,
     ) -> WindowState {
-        let debt = nanos(self.debt(now));
+        let debt = self.debt(now);
         let period = nanos(period);
         let used = debt.div_ceil(period.max(1));
         let whole = used.saturating_sub(1).saturating_mul(period);
@@ -105,21 +104,20 @@ impl Smooth {
                 .units()
                 .get()
                 .saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)),
-            reset_after: up_to_micros(Duration::from_nanos(debt)),
-            next_after: up_to_micros(Duration::from_nanos(debt.saturating_sub(whole))),
+            reset_after: up_to_micros(debt),
+            next_after: up_to_micros(debt.saturating_sub(whole)),
             retry_after,
         }
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+const fn after(now: Steady, nanos: u64) -> Steady {
+    Steady::from_nanos(now.as_nanos().saturating_add(nanos))
 }
 
-/// Whole microseconds, rounded up.
-fn up_to_micros(duration: Duration) -> Duration {
-    let micros = duration.as_nanos().div_ceil(1000);
-    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+/// Nanoseconds, rounded up to whole microseconds.
+const fn up_to_micros(nanos: u64) -> Duration {
+    Duration::from_micros(nanos.div_ceil(1000))
 }
 
 /// How far ahead of now the window's point is, where governor reads and writes it.

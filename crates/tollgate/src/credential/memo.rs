@@ -11,7 +11,7 @@ use std::hash::Hasher;
 
 use parking_lot::Mutex;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use tollgate_core::key_format::KeyFormat;
+use tollgate_core::key_format::{KeyFormat, LONGEST};
 use tollgate_core::secret::{Digester, KeyDigest};
 
 /// A slot for each hot key, give or take; a key whose slot is taken is digested again.
@@ -44,27 +44,37 @@ impl Reader {
         }
     }
 
-    /// The digest of a text that could be a key: prefix, length, alphabet and checksum fit.
-    pub(super) fn read(&self, text: &str) -> Option<KeyDigest> {
+    /// The digest of a text that could be a key: length, prefix, alphabet and checksum fit.
+    pub(super) fn read(&self, text: &[u8]) -> Option<KeyDigest> {
+        if text.len() > LONGEST {
+            return None;
+        }
         let mut hasher = SipHasher24::new_with_key(&self.fingerprint_key);
-        hasher.write(text.as_bytes());
-        let fingerprint = hasher.finish128().as_u128();
-        let at = fingerprint.checked_rem(SLOTS as u128).unwrap_or(0);
-        let slot = usize::try_from(at).ok().and_then(|at| self.slots.get(at));
-        if let Some(slot) = slot
-            && let Some((kept, digest)) = *slot.lock()
+        hasher.write(text);
+        let fingerprint = hasher.finish128();
+        let slot = self.slot(fingerprint.h1);
+        let fingerprint = fingerprint.as_u128();
+        // Whoever meets another request at a slot digests: nobody waits.
+        if let Some(slot) = slot.and_then(Mutex::try_lock)
+            && let Some((kept, digest)) = *slot
             && kept == fingerprint
         {
             return Some(digest);
         }
+        let text = std::str::from_utf8(text).ok()?;
         if !self.format.accepts(text) {
             return None;
         }
         let digest = self.digester.digest(text);
-        if let Some(slot) = slot {
-            *slot.lock() = Some((fingerprint, digest));
+        if let Some(mut slot) = slot.and_then(Mutex::try_lock) {
+            *slot = Some((fingerprint, digest));
         }
         Some(digest)
+    }
+
+    fn slot(&self, fingerprint: u64) -> Option<&Slot> {
+        let at = fingerprint.checked_rem(SLOTS as u64)?;
+        self.slots.get(usize::try_from(at).ok()?)
     }
 }
 
@@ -93,12 +103,12 @@ mod tests {
         for _ in 0..2 {
             for key in &keys {
                 let expected = Digester::sha256().digest(key.expose());
-                assert_eq!(reader.read(key.expose()), Some(expected));
-                assert_eq!(reader.read(key.expose()), Some(expected));
+                assert_eq!(reader.read(key.expose().as_bytes()), Some(expected));
+                assert_eq!(reader.read(key.expose().as_bytes()), Some(expected));
             }
         }
-        assert_eq!(reader.read("sk_live_nonsense"), None);
-        assert_eq!(reader.read("sk_live_nonsense"), None);
+        assert_eq!(reader.read(b"sk_live_nonsense"), None);
+        assert_eq!(reader.read(b"sk_live_nonsense"), None);
     }
 
     #[test]
@@ -106,7 +116,7 @@ mod tests {
         let format = KeyFormat::new(&Catalog::builder().build().unwrap().keys().format);
         let reader = Reader::new(format.clone(), Digester::sha256());
         let key = format.generate("live").unwrap().secret;
-        reader.read(key.expose());
+        reader.read(key.expose().as_bytes());
         assert!(!format!("{reader:?}").contains(key.expose()));
     }
 }

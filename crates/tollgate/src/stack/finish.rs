@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use tollgate_core::clock::Moment;
 use tollgate_core::rate::InFlightPermit;
 use tracing::Span;
+use tracing::span::EnteredSpan;
 
 use crate::access::Who;
 use crate::credential::{Place, Presented};
@@ -62,19 +63,23 @@ impl Finish {
         }
     }
 
-    pub(super) const fn span(&self) -> &Span {
-        &self.span
+    /// Enters the request's span, if anybody listens.
+    pub(super) fn enter_span(&self) -> Option<EnteredSpan> {
+        (!self.span.is_disabled()).then(|| self.span.clone().entered())
     }
 
     pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
         self.done = true;
-        let passage = self.ticket.with(std::mem::take);
         let denial = self.shape(&mut response);
-        self.write_headers(&passage, denial.as_ref(), &mut response);
+        let status = response.status();
         let outcome = denial
             .as_ref()
-            .map_or_else(|| class(response.status()), |denial| denial.kind().code());
-        self.record(&passage, outcome, Some(response.status()));
+            .map_or_else(|| class(status), |denial| denial.kind().code());
+        let (tab, permit) = self.ticket.with(|passage| {
+            self.write_headers(passage, denial.as_ref(), &mut response);
+            self.record(passage, outcome, Some(status));
+            (passage.tab.take(), passage.in_flight.take())
+        });
         if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
             if denial.kind() == DenialKind::Unavailable {
                 tracing::error!(%denial, "could not decide; refused");
@@ -82,15 +87,14 @@ impl Finish {
                 tracing::info!(%denial, "refused");
             }
         }
-        if let Some(permit) = passage.in_flight {
+        if let Some(permit) = permit {
             hold_until_sent(&mut response, permit);
         }
-        let Some(tab) = passage.tab else {
+        let Some(mut tab) = tab else {
             return Finished::Now(response);
         };
-        let waits = tab.settles_before_reply();
-        let closing = tab.close(Ending::Answered(response.status()));
-        if waits {
+        let closing = tab.close(Ending::Answered(status));
+        if tab.settles_before_reply() {
             Finished::AfterSettle(closing, response)
         } else {
             Finished::Now(response)
@@ -245,9 +249,12 @@ impl Drop for Finish {
         if self.done {
             return;
         }
-        let passage = self.ticket.with(std::mem::take);
-        self.record(&passage, "hung_up", None);
-        if let Some(tab) = passage.tab {
+        let (tab, permit) = self.ticket.with(|passage| {
+            self.record(passage, "hung_up", None);
+            (passage.tab.take(), passage.in_flight.take())
+        });
+        drop(permit);
+        if let Some(mut tab) = tab {
             drop(tab.close(Ending::HungUp));
         }
     }
