@@ -8,6 +8,7 @@
     reason = "a test that goes wrong fails"
 )]
 
+mod bypass;
 mod compile_fail;
 mod consumption;
 mod denials;
@@ -32,3 +33,4 @@ mod stampede;
 mod start;
 mod support;
 mod telemetry;
+mod threats;

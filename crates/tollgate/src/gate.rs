@@ -36,6 +36,7 @@ use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::routes::{PermissionMap, Routes};
 use crate::session::Sessions;
+use crate::strict_path::is_unusual;
 use crate::tab::Till;
 use crate::telemetry::Decisions;
 use crate::usage::UsageLog;
@@ -70,6 +71,7 @@ struct Inner {
     id_maker: IdMaker,
     errors: Errors,
     tells_key_state: bool,
+    strict_path: bool,
     missing_key_message: String,
     cache: KeyCache,
     failures: Failures,
@@ -259,6 +261,15 @@ impl Gate {
 
     pub(crate) fn stranger_limits(&self) -> Option<&Limits> {
         self.0.stranger_limits.as_ref()
+    }
+
+    /// Whether the path is one of those that are refused, inside a bigger app also as it came.
+    pub(crate) fn refuses_path<B>(&self, request: &Request<B>) -> bool {
+        let original = || {
+            let original = request.extensions().get::<OriginalUri>();
+            original.is_some_and(|OriginalUri(uri)| is_unusual(uri.path()))
+        };
+        self.0.strict_path && (is_unusual(request.uri().path()) || original())
     }
 
     /// Takes the credential out of a request.

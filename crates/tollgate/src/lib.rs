@@ -7,7 +7,7 @@
 //! | 1 | [request id](request_id) | – |
 //! | 2 | [envelope](envelope) | – |
 //! | 3 | [client's address](client_address) | – |
-//! | 4 | [credential](credential): taken out of the request | – |
+//! | 4 | [credential](credential): taken out of the request; a path with two readings | 400 |
 //! | 5 | [lookup](authenticate), and the key's own state | 401, 400, 429, 503 |
 //! | 6 | the organization's state | 403 |
 //! | 7 | [IP rules](ip_filter) | 403 |
@@ -59,6 +59,7 @@ pub mod routes;
 pub mod scope_guard;
 mod session;
 mod stack;
+mod strict_path;
 mod tab;
 mod telemetry;
 mod usage;

@@ -109,7 +109,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         options, MethodFilter::OPTIONS, "OPTIONS";
     }
 
-    /// Mounts a handler for every method.
+    /// Mounts a handler for every method but TRACE, which is a 501 everywhere.
     pub fn any<H, T>(self, path: &str, handler: H, access: Access) -> Self
     where
         H: Handler<T, S>,
@@ -120,7 +120,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         })
     }
 
-    /// Mounts a service, such as a file server, for every method.
+    /// Mounts a service, such as a file server, for every method but TRACE.
     pub fn service<Svc>(self, path: &str, service: Svc, access: Access) -> Self
     where
         Svc: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,

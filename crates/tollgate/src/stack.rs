@@ -1,7 +1,7 @@
 //! The whole stack around a router: what happens first and last to every request.
 //!
-//! On the way in: request id, client's address, credential. They need no route, so they cover
-//! 404 and 405 too; what a route demands is judged by the route's own guard, further in. On the
+//! On the way in: request id, client's address, credential, the form of the path. They need no
+//! route, so they cover 404 and 405 too; what a route demands is judged by the route's own guard, further in. On the
 //! way out: the envelope, the charge, the headers, usage, metrics and the span.
 //!
 //! A client that hangs up drops the future; then the same end is reached by `Drop`.
@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
 use axum::serve::{IncomingStream, Listener};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
@@ -80,7 +81,9 @@ where
             request.extensions_mut().insert(ConnectInfo(peer));
         }
         let finish = enter(&self.gate, &mut request);
-        let state = if is_preflight(&request) {
+        let state = if let Some(kind) = refused(&self.gate, &request) {
+            State::Refused { kind }
+        } else if is_preflight(&request) {
             State::Preflight
         } else {
             let _entered = finish.enter_span();
@@ -114,7 +117,18 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
     );
     let ticket = Ticket::of(now, address, presented);
     request.extensions_mut().insert(ticket.clone());
-    Finish::new(gate.clone(), ticket, id, presented, span)
+    let bodiless = request.method() == Method::HEAD;
+    Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
+}
+
+/// What is refused whatever a route demands. TRACE would show a caller the headers that proxies
+/// add (ASVS 13.4.4); no route has it, `any` neither.
+fn refused<B>(gate: &Gate, request: &Request<B>) -> Option<DenialKind> {
+    if gate.refuses_path(request) {
+        return Some(DenialKind::AmbiguousPath);
+    }
+    let not_implemented = StatusCode::NOT_IMPLEMENTED.as_u16();
+    (request.method() == Method::TRACE).then_some(DenialKind::Status(not_implemented))
 }
 
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS
@@ -138,6 +152,9 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
+        Refused {
+            kind: DenialKind,
+        },
         Preflight,
         Running {
             #[pin]
@@ -160,6 +177,7 @@ where
         let mut this = self.project();
         let _entered = this.finish.enter_span();
         let response = match this.state.as_mut().project() {
+            StateProj::Refused { kind } => Denial::new(*kind).into_response(),
             StateProj::Preflight => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -202,7 +220,7 @@ where
 fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
     tracing::error!(panic = panic_text(panic), "a handler panicked");
     let denial = Denial::new(DenialKind::Internal).with_reason("a handler panicked");
-    axum::response::IntoResponse::into_response(denial)
+    denial.into_response()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -1,6 +1,7 @@
 //! Every way to be answered by the whole stack.
 
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tollgate::CacheSettings;
@@ -14,7 +15,7 @@ use tower::Service;
 
 use crate::others::handler;
 use crate::variant::{Keys, Variant};
-use crate::whole::{SECOND, Tenant, bearer};
+use crate::whole::{Tenant, bearer};
 
 /// A key that is cached; one that is read from the memory store each time; and every denial.
 pub(crate) async fn answers() -> Vec<Variant> {
@@ -24,7 +25,7 @@ pub(crate) async fn answers() -> Vec<Variant> {
         crate::whole::whole().await,
         miss().await,
     ];
-    all.extend(credentials(&tenant).await);
+    all.extend(credentials(&tenant));
     all.extend(keys(&tenant).await);
     all.extend(consumption(&tenant).await);
     all
@@ -32,7 +33,8 @@ pub(crate) async fn answers() -> Vec<Variant> {
 
 async fn miss() -> Variant {
     let Tenant { gate, key, .. } =
-        Tenant::new(|builder| builder.cache(CacheSettings::new().with_max_age(0 * SECOND))).await;
+        Tenant::new(|builder| builder.cache(CacheSettings::new().with_max_age(Duration::ZERO)))
+            .await;
     let routes = gate.routes();
     let routes = routes.get("/iocs", handler, scope("iocs:read").credits(1));
     let service = routes.into_service().unwrap();
@@ -45,7 +47,7 @@ fn fresh() -> Box<dyn Fn() -> HeaderValue> {
 }
 
 /// What is said of the credential alone.
-async fn credentials(tenant: &Tenant) -> Vec<Variant> {
+fn credentials(tenant: &Tenant) -> Vec<Variant> {
     let service = tenant
         .gate
         .routes()

@@ -40,6 +40,8 @@ pub enum DenialKind {
     ResourceNotOwned,
     /// The request must name a resource, and does not. 400 `missing_parameter`.
     MissingParameter,
+    /// The path can be read in two ways. 400 `ambiguous_path`.
+    AmbiguousPath,
     /// A rate limit is used up. 429 `rate_limit_exceeded`.
     RateLimited,
     /// A quota is used up. 429 `quota_exceeded`.
@@ -59,7 +61,7 @@ pub enum DenialKind {
 
 impl DenialKind {
     /// The kinds that Tollgate itself makes, for tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::RevokedKey,
@@ -77,6 +79,7 @@ impl DenialKind {
         Self::EntitlementRequired,
         Self::ResourceNotOwned,
         Self::MissingParameter,
+        Self::AmbiguousPath,
         Self::RateLimited,
         Self::QuotaExceeded,
         Self::TooManyInFlight,
@@ -192,6 +195,11 @@ impl DenialKind {
                 S::BAD_REQUEST,
                 "missing_parameter",
                 "A required parameter is missing.",
+            ),
+            Self::AmbiguousPath => (
+                S::BAD_REQUEST,
+                "ambiguous_path",
+                "The path has an empty or dot segment, a `;`, or an encoded separator.",
             ),
             Self::RateLimited => (
                 S::TOO_MANY_REQUESTS,

@@ -53,6 +53,7 @@ pub struct GateBuilder {
     stranger_limits: Option<Limits>,
     failures_per_minute: u32,
     tells_key_state: bool,
+    strict_path: bool,
     charge_deadline: Duration,
     hold_for: Duration,
     sessions: Option<Arc<dyn Sessions>>,
@@ -86,6 +87,7 @@ impl GateBuilder {
             stranger_limits: None,
             failures_per_minute: 300,
             tells_key_state: false,
+            strict_path: true,
             charge_deadline: Duration::from_secs(1),
             hold_for: Duration::from_secs(300),
             sessions: None,
@@ -197,6 +199,17 @@ impl GateBuilder {
         self
     }
 
+    /// Lets paths through that proxies, routers and file systems may read in two ways: with `//`,
+    /// a dot segment, `;`, `\\`, or one of `%2f`, `%5c`, `%2e` and `%00`.
+    ///
+    /// Without this they are a 400 before any route is looked for. No route opens by such a path
+    /// either way, since what a route demands sits on the route; but an app whose `{name}` may
+    /// hold a slash, or that serves a `{*rest}` from elsewhere, has to check what it is given.
+    pub const fn allow_unusual_paths(mut self) -> Self {
+        self.strict_path = false;
+        self
+    }
+
     /// Gives up on the ledger, the quota store and the limiter after this long; one second
     /// unless said otherwise.
     pub const fn charge_deadline(mut self, deadline: Duration) -> Self {
@@ -267,6 +280,7 @@ impl GateBuilder {
             id_maker: self.id_maker,
             errors: self.errors,
             tells_key_state: self.tells_key_state,
+            strict_path: self.strict_path,
             cache,
             failures,
             rates: Rates {

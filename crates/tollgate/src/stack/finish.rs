@@ -32,6 +32,8 @@ pub(crate) struct Finish {
     id: HeaderValue,
     presented: Presented,
     span: Span,
+    /// Whether the answer is to a HEAD. Over HTTP/2 nobody further out takes its body away.
+    bodiless: bool,
     done: bool,
 }
 
@@ -48,6 +50,7 @@ impl Finish {
         id: HeaderValue,
         presented: Presented,
         span: Span,
+        bodiless: bool,
     ) -> Self {
         Self {
             gate,
@@ -55,6 +58,7 @@ impl Finish {
             id,
             presented,
             span,
+            bodiless,
             done: false,
         }
     }
@@ -66,7 +70,7 @@ impl Finish {
 
     pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
         self.done = true;
-        let denial = shape(self.gate.errors(), Some(&self.id), &mut response);
+        let denial = self.shape(&mut response);
         let status = response.status();
         let outcome = denial
             .as_ref()
@@ -97,6 +101,19 @@ impl Finish {
         }
     }
 
+    /// Gives an error the one shape. A HEAD is told the length of the body that it does not get.
+    fn shape(&self, response: &mut Response<Body>) -> Option<Denial> {
+        let denial = shape(self.gate.errors(), Some(&self.id), response);
+        if self.bodiless && denial.is_some() {
+            let unsent = std::mem::take(response.body_mut());
+            if let Some(length) = unsent.size_hint().exact() {
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        denial
+    }
+
     /// The answer where even the way out panicked: a status and the id.
     pub(super) fn last_resort(&self, panic: &(dyn std::any::Any + Send)) -> Response<Body> {
         tracing::error!(
@@ -111,7 +128,7 @@ impl Finish {
     /// The answer of a route that answers only when its charge is durable: it is not.
     pub(super) fn not_settled(&self, promised: &Response<Body>) -> Response<Body> {
         let mut response = Denial::new(DenialKind::Unavailable).into_response();
-        shape(self.gate.errors(), Some(&self.id), &mut response);
+        self.shape(&mut response);
         // Tollgate's own headers stay true; the app's, such as an `ETag`, were about its answer.
         for (name, value) in promised.headers() {
             let ours = name.as_str().starts_with("x-ratelimit-")
