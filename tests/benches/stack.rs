@@ -61,7 +61,12 @@ async fn main() {
         };
         println!("| {} | {time:.0} | {added:.0} | {ratio} |", variant.name);
     }
-    println!("\nBudget beside request-id + tower_governor in one `ServiceBuilder`: {BUDGET:.2}.");
+    let met = |ratio: f64| if ratio <= BUDGET { "met" } else { "NOT met" };
+    println!(
+        "\nBudget beside request-id + tower_governor in one `ServiceBuilder`, {BUDGET:.2} times: {} around the router, {} by `Router::layer`.",
+        met(whole / added[1]),
+        met(whole / added[2])
+    );
 
     println!("\n### Each layer by itself\n");
     println!("| layer | ns a request | added ns |");
