@@ -4,7 +4,8 @@ default:
     @just --list --unsorted
 
 # Every check that CI makes, in the order that fails soonest.
-ci: fmt lint doc test
+ci:
+    .ci/run
 
 # Is the code formatted?
 fmt:
@@ -21,6 +22,10 @@ doc $RUSTDOCFLAGS="-D warnings":
 # Do the tests pass, the examples' and the docs' too?
 test:
     cargo test --workspace
+
+# Are there no more instructions, allocations and bytes than before?
+count:
+    tests/benches/run check
 
 # Starts the quickstart: `just run --listen 127.0.0.1:0`.
 run *flags:

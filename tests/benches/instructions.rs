@@ -5,6 +5,7 @@
 //! limits are what was measured and five per cent; a change that exceeds one says so, and either
 //! mends it or raises the limit in the same commit.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::unwrap_used,
     missing_docs,
     unused_qualifications,
