@@ -1,7 +1,8 @@
 //! Permissions, and sets of them.
 //!
 //! A scope is an exact, case-sensitive name. There is no pattern and no prefix: a scope grants
-//! itself and what it is declared to imply, and nothing else.
+//! itself and what it is declared to imply, and nothing else. So a name has no `*`, which people
+//! would read as one.
 
 mod set;
 
@@ -29,7 +30,7 @@ const EVERYTHING: &str = "everything";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Scope {
-    /// The name: `resource:action`, or any other OAuth scope token.
+    /// The name: `resource:action`, or any other OAuth scope token without a `*`.
     pub name: String,
     /// What it permits, for people.
     pub description: String,

@@ -11,7 +11,7 @@ use crate::support::{TestApp, actor, catalog, org};
 
 /// Names of which each begins, ends or looks like another.
 const LOOKALIKES: [&str; 10] = [
-    "*",
+    "any",
     "read",
     "read:all",
     "readwrite",
@@ -48,7 +48,7 @@ fn t21_a_scope_grants_itself_and_what_it_declares_and_nothing_that_looks_like_it
         ["middle", "read", "top"].map(str::to_owned).into()
     );
     for undeclared in [
-        "**", "", "READ", "Read", "read ", "read:*", "rea*", "readwrit", "admin",
+        "*", "**", "", "READ", "Read", "read ", "read:*", "rea*", "readwrit", "admin",
     ] {
         assert!(granted(undeclared).is_empty(), "{undeclared:?}");
     }
@@ -67,6 +67,18 @@ fn t21_a_scope_that_is_unknown_or_implies_itself_ends_the_start() {
             .build();
         let told = built.unwrap_err().to_string();
         assert!(told.contains(problem), "{told}");
+    }
+}
+
+/// A scope of such a name would grant only itself, which its readers would not expect.
+#[test]
+fn t21_a_name_that_looks_like_a_wildcard_ends_the_start() {
+    for name in ["*", "**", "iocs:*", "*:read", "io*s:read"] {
+        for scope in [Scope::new(name), Scope::new(name).implies_everything()] {
+            let built = Catalog::builder().scope(scope.reserved()).build();
+            let told = built.unwrap_err().to_string();
+            assert!(told.contains("no wildcard"), "{told}");
+        }
     }
 }
 

@@ -45,6 +45,11 @@ impl CatalogSpec {
                      backslash, such as `iocs:read`"
                         .to_owned(),
                 );
+            } else if scope.name.contains('*') {
+                refuse(
+                    "a `*` is no wildcard here; give it another name and say what it implies"
+                        .to_owned(),
+                );
             }
             if !seen.insert(&scope.name) {
                 refuse("it is declared twice; remove one".to_owned());

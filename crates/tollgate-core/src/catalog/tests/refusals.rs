@@ -25,6 +25,7 @@ fn what_scopes_may_not_say_is_told_in_one_sentence() {
     let scope = Scope::new;
     let ill = "a name is 1 to 128 visible ASCII characters without space, quote or backslash, \
                such as `iocs:read`";
+    let wild = "a `*` is no wildcard here; give it another name and say what it implies";
     check([
         (
             base().scope("iocs:read"),
@@ -35,6 +36,8 @@ fn what_scopes_may_not_say_is_told_in_one_sentence() {
         (base().scope("a\\b"), format!(r"scope `a\\b`: {ill}")),
         (base().scope("a\"b"), format!("scope `a\\\"b`: {ill}")),
         (base().scope("é"), format!("scope `é`: {ill}")),
+        (base().scope("*"), format!("scope `*`: {wild}")),
+        (base().scope("iocs:*"), format!("scope `iocs:*`: {wild}")),
         (
             base().scope("a".repeat(129)),
             format!("scope `{}…`: {ill}", "a".repeat(128)),
