@@ -1,6 +1,8 @@
 use tollgate_core::credits::Ledger;
 use tollgate_core::error::StoreErrorKind;
-use tollgate_testkit::records::{change, org};
+use tollgate_core::secret::KeyDigest;
+use tollgate_core::store::KeyStore;
+use tollgate_testkit::records::{api_key, change, digest, org, organization};
 
 use super::*;
 use crate::session::{Session, Transaction, values};
@@ -105,4 +107,32 @@ async fn a_wallet_that_is_edited_by_hand_keeps_its_rules() {
         let error = writer.execute(sql, values![]).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{sql}");
     }
+}
+
+/// A digest of nothing, or a part of one, would be a key that nobody was given.
+#[tokio::test]
+async fn a_secret_that_is_edited_by_hand_has_a_whole_digest() {
+    let (_dir, store) = on_file(|options| options).await;
+    let acme = organization("acme");
+    store.insert_organization(acme, change(0)).await.unwrap();
+    let key = api_key(1, "acme");
+    store.insert_key(key, digest(1), change(0)).await.unwrap();
+    let mut writer = store.backend.write().await.unwrap();
+    for sql in [
+        "UPDATE tollgate_secrets SET digest = NULL",
+        "UPDATE tollgate_secrets SET digest = x''",
+        "UPDATE tollgate_secrets SET digest = zeroblob(8)",
+        "UPDATE tollgate_secrets SET digest = zeroblob(31)",
+        "UPDATE tollgate_secrets SET digest = zeroblob(33)",
+        "UPDATE tollgate_secrets SET digest = hex(zeroblob(16))",
+        "INSERT INTO tollgate_secrets (digest, key_id) SELECT NULL, id FROM tollgate_keys",
+        "INSERT INTO tollgate_secrets (digest, key_id) SELECT x'', id FROM tollgate_keys",
+        "INSERT INTO tollgate_secrets (digest, key_id) VALUES (zeroblob(32), zeroblob(16))",
+    ] {
+        assert!(writer.execute(sql, values![]).await.is_err(), "{sql}");
+    }
+    drop(writer);
+    assert!(store.find(&digest(1)).await.unwrap().is_some());
+    let nothing = KeyDigest::from_bytes([0; 32]);
+    assert!(store.find(&nothing).await.unwrap().is_none());
 }
