@@ -82,9 +82,17 @@ where
         }
         let finish = enter(&self.gate, &mut request);
         let state = if let Some(kind) = refused(&self.gate, &request) {
-            State::Refused { kind }
+            let denial = finish.judge_stranger().err();
+            State::Refused {
+                denial: Some(denial.unwrap_or_else(|| kind.into())),
+            }
         } else if is_preflight(&request) {
-            State::Preflight
+            match finish.judge_stranger() {
+                Ok(()) => State::Preflight,
+                Err(denial) => State::Refused {
+                    denial: Some(denial),
+                },
+            }
         } else {
             let _entered = finish.enter_span();
             State::Running {
@@ -153,7 +161,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Refused {
-            kind: DenialKind,
+            denial: Option<Denial>,
         },
         Preflight,
         Running {
@@ -177,7 +185,10 @@ where
         let mut this = self.project();
         let _entered = this.finish.enter_span();
         let response = match this.state.as_mut().project() {
-            StateProj::Refused { kind } => Denial::new(*kind).into_response(),
+            StateProj::Refused { denial } => match denial.take() {
+                Some(denial) => denial.into_response(),
+                None => return Poll::Pending,
+            },
             StateProj::Preflight => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;

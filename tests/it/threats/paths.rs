@@ -7,10 +7,11 @@ use http::Method;
 use http_body_util::Empty;
 use tollgate::GateBuilder;
 use tollgate::access::{authenticated, public};
+use tollgate::core::rate::RateLimit;
 
 use super::{Ran, code, get, raw};
 use crate::bypass::http2::Http2;
-use crate::support::TestApp;
+use crate::support::{MINUTE, TestApp};
 
 #[tokio::test]
 async fn t14_only_a_genuine_preflight_passes_without_a_key_and_runs_nothing() {
@@ -53,6 +54,47 @@ async fn t14_only_a_genuine_preflight_passes_without_a_key_and_runs_nothing() {
         }
     }
     assert_eq!(opened, 6);
+}
+
+/// What is answered before a route is looked for costs its sender as much as what a route answers.
+#[tokio::test]
+async fn t14_what_is_answered_before_any_route_counts_against_its_address() {
+    let preflight = "OPTIONS /any HTTP/1.1\r\nOrigin: https://a.example\r\n\
+                     Access-Control-Request-Method: GET\r\n";
+    let ambiguous = "GET //any HTTP/1.1\r\n";
+    let trace = "TRACE /any HTTP/1.1\r\n";
+    for (request, status) in [(preflight, 204), (ambiguous, 400), (trace, 501)] {
+        let ran = Ran::default();
+        let configure =
+            |builder: GateBuilder| builder.address_rate(RateLimit::smooth(2, MINUTE).unwrap());
+        let app = TestApp::with(configure, |gate| {
+            gate.routes()
+                .any("/any", ran.clone(), authenticated().rate_cost(0))
+        })
+        .await;
+        let key = app.key("umbra", []).await.secret;
+        let ask =
+            async |from: &str| raw(&app, format!("{request}X-Forwarded-For: {from}\r\n\r\n")).await;
+        for left in ["1", "0"] {
+            let answer = ask("203.0.113.1").await;
+            assert_eq!(answer.status, status, "{request}");
+            assert_eq!(answer.header("x-ratelimit-remaining"), Some(left));
+        }
+        let answer = ask("203.0.113.1").await;
+        assert_eq!(
+            (answer.status, &*code(&answer)),
+            (429, "rate_limit_exceeded"),
+            "{request}"
+        );
+        assert_eq!(answer.header("retry-after"), Some("30"));
+        assert_eq!(ask("203.0.113.2").await.status, status, "a neighbour");
+        let known = [
+            ("X-API-Key", key.as_bytes()),
+            ("X-Forwarded-For", b"203.0.113.1"),
+        ];
+        assert_eq!(get(&app, "/any", &known).await.status, 200, "a caller");
+        assert_eq!(ran.times(), 1);
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,14 @@ impl Finish {
         (!self.span.is_disabled()).then(|| self.span.clone().entered())
     }
 
+    /// Counts a request that is answered before any route is looked for.
+    pub(super) fn judge_stranger(&self) -> Result<(), Denial> {
+        self.ticket.with(|passage| match passage.now {
+            Some(now) => self.gate.judge_stranger(passage, now),
+            None => Ok(()),
+        })
+    }
+
     pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
         self.done = true;
         let denial = self.shape(&mut response);
