@@ -22,6 +22,7 @@ mod credentials;
 mod golden;
 mod network;
 mod paths;
+mod peers;
 mod places;
 mod rates;
 mod routes;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use axum::extract::OriginalUri;
@@ -86,6 +86,7 @@ struct Inner {
     declarations: Arc<dyn CatalogStore>,
     sessions: Option<Arc<dyn Sessions>>,
     unmatched: Decisions,
+    no_peer: Once,
 }
 
 impl Gate {
@@ -270,6 +271,17 @@ impl Gate {
             original.is_some_and(|OriginalUri(uri)| is_unusual(uri.path()))
         };
         self.0.strict_path && (is_unusual(request.uri().path()) || original())
+    }
+
+    /// Says once that the server tells no addresses: what that breaks is quiet until it is needed.
+    pub(crate) fn warn_of_no_peer(&self) {
+        self.0.no_peer.call_once(|| {
+            tracing::warn!(
+                "the server does not say where requests come from: keys with IP rules are refused, \
+                 and nothing is limited by address; serve `into_service()`, or a router with \
+                 `into_make_service_with_connect_info::<SocketAddr>()`"
+            );
+        });
     }
 
     /// Takes the credential out of a request.

@@ -110,6 +110,9 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
     let trusted = peer.is_some_and(|peer| gate.proxies().trusts(peer));
     let id = gate.id_maker().id_of(request.headers(), trusted, now.wall);
     let address = peer.map(|peer| gate.proxies().client(peer, request.headers()));
+    if peer.is_none() {
+        gate.warn_of_no_peer();
+    }
     let presented = gate.take_credential(request);
     // The credential has made room for it.
     request.headers_mut().insert(REQUEST_ID, id.clone());

@@ -1,8 +1,8 @@
 //! Puts a gate together.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -310,6 +310,7 @@ impl GateBuilder {
             declarations: stores.declarations,
             sessions: self.sessions,
             unmatched: Decisions::new("(none)".into()),
+            no_peer: Once::new(),
             catalog: self.catalog,
             clock,
         }));
