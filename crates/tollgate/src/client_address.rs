@@ -4,11 +4,15 @@
 //! | --- | --- |
 //! | reads | the peer's address; `X-Forwarded-For` or `Forwarded`, from trusted proxies only |
 //! | denies | nothing |
-//! | writes | a [`ClientAddress`], for handlers and for the layers further in |
+//! | writes | a [`ClientAddress`], for handlers and for the layers further in; takes out the headers that nobody trusted wrote |
 //!
 //! Only the peer's address cannot be made up. So a header is read only if the peer is a trusted
 //! proxy, from the right, hop by hop, as long as the hop is a trusted proxy too; the first that
 //! is not, or cannot be read, ends it. What a client writes to the left changes nothing.
+//!
+//! `Forwarded`, `X-Forwarded-For` and `X-Real-IP` are taken out of the request unless they are the
+//! ones to be read and a trusted proxy sent them, so that nothing further in believes what a
+//! client made up. Other headers (`X-Forwarded-Proto`, a CDN's own) are left to the app.
 //!
 //! # Order
 //!
@@ -35,7 +39,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::connect_info::MockConnectInfo;
 use axum::extract::{ConnectInfo, FromRequestParts};
-use http::{Extensions, HeaderMap, Request, request};
+use http::{Extensions, HeaderMap, HeaderName, Request, header, request};
 use tollgate_core::ip::IpList;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -43,6 +47,15 @@ use tower_service::Service;
 use crate::passage::Ticket;
 
 mod forwarded;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Where proxies write an address.
+const ADDRESSES: [HeaderName; 3] = [
+    header::FORWARDED,
+    X_FORWARDED_FOR,
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// Which peers are proxies whose word counts, and where they write it.
 #[derive(Clone, Debug, Default)]
@@ -96,11 +109,7 @@ impl TrustedProxies {
         if self.networks.is_empty() || !self.trusts(client) {
             return client;
         }
-        let name = match self.header {
-            Header::XForwardedFor => "x-forwarded-for",
-            Header::Forwarded => "forwarded",
-        };
-        let lines = headers.get_all(name).iter().rev();
+        let lines = headers.get_all(self.header.name()).iter().rev();
         for line in lines {
             for element in forwarded::elements_from_right(line.as_bytes()) {
                 let hop = match self.header {
@@ -115,6 +124,41 @@ impl TrustedProxies {
             }
         }
         client
+    }
+}
+
+impl TrustedProxies {
+    /// Takes out the headers about addresses that nobody trusted wrote.
+    pub(crate) fn hide(&self, trusted: bool, headers: &mut HeaderMap) {
+        // Most requests have none, and looking at each name takes less time than three look-ups.
+        if !headers.keys().any(tells_an_address) {
+            return;
+        }
+        let believed = trusted.then(|| self.header.name());
+        for name in ADDRESSES {
+            if believed.as_ref() != Some(&name) {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+impl Header {
+    const fn name(self) -> HeaderName {
+        match self {
+            Self::XForwardedFor => X_FORWARDED_FOR,
+            Self::Forwarded => header::FORWARDED,
+        }
+    }
+}
+
+/// Whether this is one of [`ADDRESSES`], by its length first.
+fn tells_an_address(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.len() {
+        9 => matches!(name, "forwarded" | "x-real-ip"),
+        15 => name == "x-forwarded-for",
+        _ => false,
     }
 }
 
@@ -176,8 +220,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let address =
-            peer(request.extensions()).map(|peer| self.proxies.client(peer, request.headers()));
+        let peer = peer(request.extensions());
+        let trusted = peer.is_some_and(|peer| self.proxies.trusts(peer));
+        let address = peer.map(|peer| self.proxies.client(peer, request.headers()));
+        self.proxies.hide(trusted, request.headers_mut());
         Ticket::find_or_issue(request.extensions_mut()).set_address(address);
         self.inner.call(request)
     }
@@ -207,14 +253,10 @@ mod tests {
     use super::*;
 
     fn client(proxies: &TrustedProxies, peer: &str, lines: &[&str]) -> String {
-        let name = match proxies.header {
-            Header::XForwardedFor => "x-forwarded-for",
-            Header::Forwarded => "forwarded",
-        };
         let mut headers = HeaderMap::new();
         for line in lines {
             let value = http::HeaderValue::from_bytes(line.as_bytes()).unwrap();
-            headers.append(http::HeaderName::from_static(name), value);
+            headers.append(proxies.header.name(), value);
         }
         proxies.client(peer.parse().unwrap(), &headers).to_string()
     }
@@ -246,6 +288,16 @@ mod tests {
             ("2001:db8:ff::1", &["203.0.113.9"], "203.0.113.9"),
         ] {
             assert_eq!(client(&xff(), peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn each_header_about_addresses_is_noticed_and_no_other() {
+        for name in ADDRESSES {
+            assert!(tells_an_address(&name), "{name}");
+        }
+        for name in ["via", "x-api-key", "x-forwarded-to", "x-forwarded-foo"] {
+            assert!(!tells_an_address(&HeaderName::from_static(name)), "{name}");
         }
     }
 

@@ -110,6 +110,7 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
     let trusted = peer.is_some_and(|peer| gate.proxies().trusts(peer));
     let id = gate.id_maker().id_of(request.headers(), trusted, now.wall);
     let address = peer.map(|peer| gate.proxies().client(peer, request.headers()));
+    gate.proxies().hide(trusted, request.headers_mut());
     if peer.is_none() {
         gate.warn_of_no_peer();
     }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use axum::http::HeaderMap;
 use tollgate::GateBuilder;
 use tollgate::access::{authenticated, public};
 use tollgate::client_address::{ClientAddress, TrustedProxies};
@@ -39,9 +40,20 @@ async fn app(configure: impl FnOnce(GateBuilder) -> GateBuilder) -> (TestApp, Ra
     let app = TestApp::with(configure, |gate| {
         gate.routes()
             .get("/address", tell, public())
+            .get("/forwarded", forwarded, public())
             .get("/key", ran.clone(), authenticated().rate_cost(0))
     });
     (app.await, ran)
+}
+
+/// The headers about addresses that a handler is left with.
+async fn forwarded(headers: HeaderMap) -> String {
+    let names = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    let left = names.into_iter().flat_map(|name| {
+        let values = headers.get_all(name).into_iter();
+        values.map(move |value| format!("{name}: {}\n", value.to_str().unwrap()))
+    });
+    left.collect()
 }
 
 async fn seen(app: &TestApp, lines: &[(&str, &[u8])]) -> String {
@@ -183,6 +195,35 @@ async fn t39_one_family_of_headers_counts_and_the_others_do_not() {
             "127.0.0.1",
             "the one that counts is missing"
         );
+    }
+}
+
+/// What nobody vouches for is not there for a handler to believe.
+#[tokio::test]
+async fn t39_only_the_headers_of_a_trusted_proxy_get_as_far_as_a_handler() {
+    let (near, far) = (|| list("127.0.0.1"), || list("203.0.113.0/24"));
+    let all: [(&str, &[u8]); 7] = [
+        ("X-Real-IP", b"192.0.2.1"),
+        ("Forwarded", b"for=192.0.2.2"),
+        ("X-Forwarded-For", b"192.0.2.3"),
+        ("Forwarded", b"for=192.0.2.4"),
+        ("X-Forwarded-For", b"192.0.2.5"),
+        ("X-Real-IP", b"192.0.2.6"),
+        ("X-Forwarded-Proto", b"https"),
+    ];
+    let one = "x-forwarded-for: 192.0.2.3\nx-forwarded-for: 192.0.2.5\n";
+    let other = "forwarded: for=192.0.2.2\nforwarded: for=192.0.2.4\n";
+    for (proxies, left) in [
+        (TrustedProxies::x_forwarded_for(near()), one),
+        (TrustedProxies::forwarded(near()), other),
+        (TrustedProxies::x_forwarded_for(far()), ""),
+        (TrustedProxies::forwarded(far()), ""),
+        (TrustedProxies::none(), ""),
+    ] {
+        let told = format!("{proxies:?}");
+        let (app, _) = app(|builder| builder.trusted_proxies(proxies)).await;
+        let answer = get(&app, "/forwarded", &all).await;
+        assert_eq!(String::from_utf8(answer.body).unwrap(), left, "{told}");
     }
 }
 

@@ -149,6 +149,9 @@ impl GateBuilder {
     }
 
     /// Believes these proxies about the client's address and the request's id.
+    ///
+    /// What anybody else says in `Forwarded`, `X-Forwarded-For` or `X-Real-IP` is taken out of the
+    /// request.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.proxies = proxies;
         self
