@@ -20,6 +20,7 @@ use crate::support::TestApp;
 
 mod credentials;
 mod golden;
+mod keys;
 mod network;
 mod paths;
 mod peers;
