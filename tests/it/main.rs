@@ -27,6 +27,7 @@ mod observe;
 mod prices;
 mod routing;
 mod secrets;
+mod security;
 #[path = "../benches/shared/site.rs"]
 mod site;
 mod stampede;
