@@ -31,10 +31,10 @@ count:
 run *flags:
     cargo run --example quickstart -- {{ flags }}
 
-# Measures everything, and writes it into docs/BENCHMARKS.md: half an hour on a quiet machine.
+# Measures everything, and writes it into docs/BENCHMARKS.md and SECURITY.md: half an hour. Prints what is named.
 bench *names:
     tests/benches/run {{ names }}
 
 # Fuzzes every parser, so many seconds each: `just fuzz 300`. Installs cargo-fuzz.
-fuzz seconds="60":
-    tests/fuzz/run {{ seconds }}
+fuzz seconds="60" *targets:
+    tests/fuzz/run {{ seconds }} {{ targets }}

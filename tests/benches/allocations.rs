@@ -1,7 +1,7 @@
 //! How many allocations the whole stack adds to a request. Exact, whatever the machine does.
 //!
 //! A program of its own: counting makes each allocation dearer. It fails if there are more than
-//! the design allows.
+//! the project's budget allows.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -24,7 +24,7 @@ mod whole;
 use tokio::runtime::Runtime;
 use variant::Variant;
 
-/// The design's budget for an admitted request.
+/// The project's budget for an admitted request.
 const BUDGET: u64 = 8;
 
 fn main() {

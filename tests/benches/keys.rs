@@ -1,7 +1,7 @@
 //! What a million cached keys cost, in time and in memory, beside ten thousand and one.
 //!
 //! `cargo bench -p tollgate-tests --bench keys`. `KEYS=100000` makes the largest number smaller.
-//! Fails if a key takes more than the design's 700 bytes.
+//! Fails if a key takes more than the project's budget of 700 bytes.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
@@ -61,7 +61,7 @@ async fn main() {
         return;
     }
     let most = std::env::var("KEYS").map_or(KEYS, |keys| keys.parse().unwrap());
-    println!("### A million cached keys\n");
+    println!("### Many cached keys\n");
     println!("| keys | ns a request | resident bytes a key |");
     println!("| --- | ---: | ---: |");
     row("1", 1, "");

@@ -26,7 +26,7 @@ mod whole;
 use rounds::medians;
 use variant::Variant;
 
-/// The design's budget: at most so many times what the two peers add.
+/// The project's budget: at most so many times what the two peers add.
 const BUDGET: f64 = 1.25;
 /// For a profiler, `ROUNDS=11 ONLY=whole` does.
 const ROUNDS: usize = 1_001;

@@ -190,7 +190,8 @@ impl GateBuilder {
     }
 
     /// How many bad credentials an address may send in a minute before its uncached look-ups
-    /// are slowed to one a second; 300 unless said otherwise.
+    /// are slowed; 300 unless said otherwise. From there one a second is looked up at once, and
+    /// ten of those that come back after the second that they were told to wait.
     pub const fn failures_per_minute(mut self, failures: u32) -> Self {
         self.failures_per_minute = failures;
         self
