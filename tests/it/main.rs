@@ -19,6 +19,7 @@ mod flood;
 mod floods;
 mod framework_errors;
 mod freshness;
+mod guesses;
 mod headers;
 mod layers;
 mod layout;

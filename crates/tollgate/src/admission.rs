@@ -141,12 +141,12 @@ fn identified(
         Err(denial) => return Reply::failed(route.gate.judge_refused(passage, denial, now)),
     };
     passage.now = Some(now);
-    let judged = match judge(route, &key, passage.address) {
+    // Known before anybody else's code runs, which may panic.
+    passage.caller = Some(Principal::new(Arc::clone(&key)));
+    match judge(route, &key, passage.address) {
         Ok(()) => consume(route, ticket, passage, &key, now),
         Err(denial) => Reply::failed(denial),
-    };
-    passage.caller = Some(Principal::new(key));
-    judged
+    }
 }
 
 /// Steps 9 and 10: what a request takes of its limits and its organization's credits.

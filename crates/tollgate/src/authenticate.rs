@@ -39,6 +39,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,9 @@ use axum::body::Body;
 use http::Request;
 use tollgate_core::clock::Moment;
 use tollgate_core::invalid::Invalid;
-use tollgate_core::rate::{Limiter, LocalLimiter, RateLimit, Subject, Take};
+use tollgate_core::rate::{
+    InFlight, InFlightPermit, Limiter, LocalLimiter, RateLimit, Subject, Take,
+};
 use tollgate_core::record::{KeyFault, OrgStatus};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
@@ -127,27 +130,58 @@ pub(crate) fn identify(
 }
 
 /// Reads a key that is not cached, unless its sender has failed too often. A copy that is only too
-/// old was a key's, so it is no guess.
+/// old was a key's, so it is no guess; and who joins a read that is under way begins none.
 fn read(
     gate: &Gate,
     digest: KeyDigest,
     address: Option<IpAddr>,
     now: Moment,
 ) -> Reply<Arc<VerifiedKey>, Denial> {
-    if !gate.keys().has_copy(&digest)
-        && let Some(wait) = gate.failures().wait(&digest, address, now)
-    {
-        return Reply::failed(Denial::new(DenialKind::TooManyFailures).with_retry_after(wait));
-    }
+    let turn = if gate.keys().has_copy(&digest) || gate.keys().is_being_read(&digest) {
+        None
+    } else {
+        match gate.failures().turn(&digest, address, now) {
+            Ok(turn) => turn,
+            Err(wait) => {
+                let denial = Denial::new(DenialKind::TooManyFailures).with_retry_after(wait);
+                return Reply::failed(denial);
+            }
+        }
+    };
     match gate.keys().read(digest) {
         Reply::Now(Ok(found)) => good(gate, found, address, now).into(),
         Reply::Now(Err(error)) => Reply::failed(Denial::unavailable(&error)),
         Reply::Later(found) => {
-            let gate = gate.clone();
+            let mut guess = Guess {
+                gate: gate.clone(),
+                address,
+                answered: false,
+                _turn: turn,
+            };
             Reply::later(async move {
-                let found = found.await.map_err(|error| Denial::unavailable(&error))?;
-                good(&gate, found, address, gate.clock().now())
+                let found = found.await;
+                guess.answered = true;
+                let found = found.map_err(|error| Denial::unavailable(&error))?;
+                good(&guess.gate, found, address, guess.gate.clock().now())
             })
+        }
+    }
+}
+
+/// A look-up that is under way. Whoever hangs up before its answer has failed; else guesses whose
+/// answer nobody waits for would be free.
+struct Guess {
+    gate: Gate,
+    address: Option<IpAddr>,
+    answered: bool,
+    _turn: Option<InFlightPermit>,
+}
+
+impl Drop for Guess {
+    fn drop(&mut self) {
+        if !self.answered {
+            let now = self.gate.clock().now();
+            self.gate.failures().count(self.address, now);
         }
     }
 }
@@ -219,6 +253,8 @@ pub(crate) struct Failures {
     slowed: [RateLimit; 1],
     returning: [RateLimit; 1],
     greylist: Greylist,
+    /// Look-ups under way: of an address as many as it may still fail.
+    reading: InFlight,
     failed_class: Arc<str>,
     slowed_class: Arc<str>,
     returning_class: Arc<str>,
@@ -232,6 +268,7 @@ impl Failures {
             slowed: [RateLimit::smooth(1, Duration::from_secs(1))?],
             returning: [RateLimit::smooth(10, Duration::from_secs(1))?],
             greylist: Greylist::new(),
+            reading: InFlight::new(),
             failed_class: "failed".into(),
             slowed_class: "slowed".into(),
             returning_class: "returning".into(),
@@ -251,29 +288,46 @@ impl Failures {
         }
     }
 
-    /// How long an uncached look-up from this address has to wait, if it has to.
-    fn wait(&self, digest: &KeyDigest, address: Option<IpAddr>, now: Moment) -> Option<Duration> {
-        let address = Subject::address(address?);
+    /// The turn of an uncached look-up from this address, or how long it has to wait.
+    ///
+    /// What is under way counts as if it had failed: else any number could begin before the first
+    /// has.
+    fn turn(
+        &self,
+        digest: &KeyDigest,
+        address: Option<IpAddr>,
+        now: Moment,
+    ) -> Result<Option<InFlightPermit>, Duration> {
+        let Some(address) = address.map(Subject::address) else {
+            return Ok(None);
+        };
         let take = Take {
             subject: &address.clone().in_class(Arc::clone(&self.failed_class)),
             limits: &self.threshold,
             cost: 1,
             now,
         };
-        if let Reply::Now(Ok(tally)) = self.limiter.peek(&take)
-            && tally.admitted
+        let left = match self.limiter.peek(&take) {
+            Reply::Now(Ok(tally)) => tally.windows.first().map_or(0, |window| window.remaining),
+            _ => 0,
+        };
+        if let Some(cap) = NonZeroU32::new(left)
+            && let Some(turn) = self.reading.enter(&address, cap)
         {
-            return None;
+            return Ok(Some(turn));
         }
         if self.greylist.is_due(digest, now.steady) {
             let returning = address.clone().in_class(Arc::clone(&self.returning_class));
-            // None means that it need not wait.
-            self.decide(&returning, &self.returning, now)?;
+            if self.decide(&returning, &self.returning, now).is_none() {
+                return Ok(None);
+            }
         }
         let slowed = address.in_class(Arc::clone(&self.slowed_class));
-        self.decide(&slowed, &self.slowed, now)?;
+        if self.decide(&slowed, &self.slowed, now).is_none() {
+            return Ok(None);
+        }
         self.greylist.note(digest, now.steady);
-        Some(greylist::WAIT)
+        Err(greylist::WAIT)
     }
 
     fn decide(&self, subject: &Subject, limits: &[RateLimit], now: Moment) -> Option<Duration> {

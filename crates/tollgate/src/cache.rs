@@ -200,7 +200,12 @@ impl KeyCache {
 
     /// Whether there is a copy of a key, be it too old to go by.
     pub(crate) fn has_copy(&self, digest: &KeyDigest) -> bool {
-        self.0.known.contains_key(digest)
+        self.0.has_copy(digest)
+    }
+
+    /// Whether a read of this digest is under way.
+    pub(crate) fn is_being_read(&self, digest: &KeyDigest) -> bool {
+        self.0.flights.has(digest)
     }
 
     /// Reads a digest's key from the store, sharing the read with whoever else waits for it.
@@ -261,7 +266,7 @@ impl Inner {
     /// Asks the store, a guess when it is its turn. The wait is part of the answer, so it has the
     /// same deadline.
     fn find(self: &Arc<Self>, digest: KeyDigest) -> Reply<Option<KeyRecord>> {
-        if self.known.contains_key(&digest) {
+        if self.has_copy(&digest) {
             return self.store.find(&digest);
         }
         let inner = Arc::clone(self);
@@ -278,6 +283,11 @@ impl Inner {
             }),
             found @ Reply::Now(_) => found,
         }
+    }
+
+    /// The busiest keys are asked for in their slot, and may look idle to the cache behind it.
+    fn has_copy(&self, digest: &KeyDigest) -> bool {
+        self.hot.get(digest).is_some() || self.known.contains_key(digest)
     }
 
     fn believes(&self, known: &Known, now: Steady) -> bool {

@@ -38,7 +38,7 @@ impl Greylist {
     pub(super) fn is_due(&self, digest: &KeyDigest, now: Steady) -> bool {
         let (at, mark) = place(digest);
         let note = self.0.get(at).map(|slot| slot.load(Ordering::Relaxed));
-        note.is_some_and(|note| note & !MOMENT == mark && note & MOMENT <= millis(now))
+        note.is_some_and(|note| note != 0 && note & !MOMENT == mark && note & MOMENT <= millis(now))
     }
 
     /// Notes a key that is turned away now, if there is room; it keeps the place that it has.
@@ -100,6 +100,7 @@ mod tests {
     fn a_key_that_stayed_away_as_told_is_due() {
         let (list, key) = (Greylist::new(), digest(1, 1));
         assert!(!list.is_due(&key, at(5_000)));
+        assert!(!list.is_due(&digest(1, 0), at(5_000)), "no note, no mark");
         list.note(&key, at(5_000));
         assert!(!list.is_due(&key, at(5_999)));
         assert!(list.is_due(&key, at(6_000)));

@@ -1,12 +1,13 @@
 //! One read of the store for all who wait for the same key.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tollgate_core::error::{StoreError, StoreErrorKind};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
@@ -20,6 +21,10 @@ type UnderWay = HashMap<KeyDigest, Flight, foldhash::quality::RandomState>;
 pub(super) struct Flights(Arc<Mutex<UnderWay>>);
 
 impl Flights {
+    pub(super) fn has(&self, digest: &KeyDigest) -> bool {
+        self.0.lock().contains_key(digest)
+    }
+
     /// Waits for the read that is under way, or begins one.
     ///
     /// The read is a task of its own: it goes on when whoever began it hangs up, so the others
@@ -30,23 +35,30 @@ impl Flights {
         read: impl FnOnce() -> Reply<Copy>,
     ) -> Reply<Copy> {
         let mut under_way = self.0.lock();
-        let flight = match under_way.entry(digest) {
-            Entry::Occupied(flight) => flight.get().clone(),
-            Entry::Vacant(slot) => {
-                let future = match read() {
-                    Reply::Now(result) => return Reply::Now(result),
-                    Reply::Later(future) => future,
-                };
-                let landing = Landing(Arc::clone(&self.0), digest);
-                let task = tokio::spawn(async move {
-                    let _landing = landing;
-                    future.await
-                });
-                let flight = task.map(|joined| joined.unwrap_or_else(|_| Err(crashed())));
-                slot.insert(flight.boxed().shared()).clone()
-            }
+        if let Some(flight) = under_way.get(&digest) {
+            return Reply::later(flight.clone());
+        }
+        let future = match read() {
+            Reply::Now(result) => return Reply::Now(result),
+            Reply::Later(future) => future,
         };
+        let (begin, begun) = oneshot::channel::<JoinHandle<_>>();
+        let flight = async move {
+            let task = begun.await.map_err(|_| crashed())?;
+            task.await.unwrap_or_else(|_| Err(crashed()))
+        };
+        let flight = flight.boxed().shared();
+        under_way.insert(digest, flight.clone());
         drop(under_way);
+        // A runtime that has ended drops the task at once, and with it the landing, which wants
+        // the lock.
+        let landing = Landing(Arc::clone(&self.0), digest);
+        let task = tokio::spawn(async move {
+            let _landing = landing;
+            future.await
+        });
+        // Whoever waits for the flight holds the other end.
+        let _ = begin.send(task);
         Reply::later(flight)
     }
 }

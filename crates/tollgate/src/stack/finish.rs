@@ -182,6 +182,8 @@ impl Finish {
             Presented::Key(_, Place::Query) | Presented::Malformed(Place::Query)
         ) {
             headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            // A cache would keep the URI that has the key.
+            headers.entry(header::CACHE_CONTROL).or_insert(PRIVATE);
         }
     }
 
