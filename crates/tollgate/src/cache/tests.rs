@@ -12,7 +12,8 @@ use tollgate_core::store::Rotation;
 
 use super::*;
 
-const MAX_AGE: u64 = 10_000_000_000;
+/// Not the default, which would hide a setting that is lost.
+const MAX_AGE: u64 = 7_000_000_000;
 
 /// Stands where it was set; nothing here waits for it.
 #[derive(Debug, Default)]
