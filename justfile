@@ -38,3 +38,11 @@ bench *names:
 # Fuzzes every parser, so many seconds each: `just fuzz 300`. Installs cargo-fuzz.
 fuzz seconds="60" *targets:
     tests/fuzz/run {{ seconds }} {{ targets }}
+
+# Mutates source files, and tells which changes no test notices. Installs cargo-mutants.
+mutants *files:
+    tests/mutants/run {{ files }}
+
+# Says how much of each file the tests run. Installs cargo-llvm-cov; needs LLVM's tools.
+coverage *flags:
+    tests/coverage/run {{ flags }}

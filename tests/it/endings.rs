@@ -92,6 +92,23 @@ async fn a_handlers_own_refusal_gives_the_credits_back() {
 }
 
 #[tokio::test]
+async fn a_charge_rule_that_panics_is_a_500_and_costs_nothing() {
+    let app = TestApp::new(|gate| {
+        let access = paid().charge_when(|_| panic!("no rule"));
+        gate.routes().get("/ruled", async || "ran", access)
+    })
+    .await;
+    let (app, key) = rich(app).await;
+    let answer = app.get("/ruled").key(&key).send().await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.header("x-request-id").is_some(), "{answer:?}");
+    app.settled().await;
+    let balance = app.balance("acme");
+    assert_eq!((app.charged("acme"), balance.held), (0, 0));
+    assert_eq!(balance.available(), 20);
+}
+
+#[tokio::test]
 async fn a_panic_gives_the_credits_back() {
     let app = TestApp::new(|gate| {
         async fn panics() {

@@ -1,10 +1,15 @@
 //! Who is counted with whom, and what becomes of a flood.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tollgate::access::{authenticated, public};
+use tollgate::core::error::{StoreError, StoreErrorKind};
 use tollgate::core::plan::{CountPer, Limits};
-use tollgate::core::rate::RateLimit;
+use tollgate::core::quota::{QuotaLimit, QuotaPeriod};
+use tollgate::core::rate::{Limiter, LocalLimiter, RateLimit, Take, Tally};
+use tollgate::core::reply::Reply;
 use tollgate::{Gate, Routes};
 use tollgate_testkit::faults::Operation;
 
@@ -289,4 +294,58 @@ async fn refused_credentials_count_against_their_address() {
     );
     app.clock.advance(MINUTE);
     assert_eq!(call("junk").await.status, 401);
+}
+
+/// A limiter that is down at first, and says so at once or later.
+#[derive(Debug)]
+struct Shaky {
+    inner: LocalLimiter,
+    down: Arc<AtomicBool>,
+    late: bool,
+}
+
+impl Limiter for Shaky {
+    fn take(&self, take: &Take<'_>) -> Reply<Tally> {
+        let down = self.down.load(Ordering::Relaxed);
+        let tally = if down {
+            Reply::failed(StoreError::new(StoreErrorKind::Unavailable, "it is down"))
+        } else {
+            self.inner.take(take)
+        };
+        if self.late {
+            return Reply::later(async move {
+                tokio::task::yield_now().await;
+                tally.await
+            });
+        }
+        tally
+    }
+
+    fn peek(&self, take: &Take<'_>) -> Reply<Tally> {
+        self.inner.peek(take)
+    }
+}
+
+#[tokio::test]
+async fn a_limiter_that_is_down_is_a_503_and_uses_up_no_quota() {
+    for late in [false, true] {
+        let down = Arc::new(AtomicBool::new(true));
+        let limiter = Shaky {
+            inner: LocalLimiter::new(),
+            down: Arc::clone(&down),
+            late,
+        };
+        let app = TestApp::with(|gate| gate.limiter(limiter), routes).await;
+        let limits = Limits::new()
+            .with_rate(RateLimit::smooth(100, MINUTE).unwrap())
+            .with_quota(QuotaLimit::new(2, QuotaPeriod::Day).unwrap());
+        let key = app.key_with("acme", |key| key.limits(limits)).await;
+        for _ in 0..3 {
+            assert_eq!(app.get("/").key(&key).status().await, 503);
+        }
+        down.store(false, Ordering::Relaxed);
+        for expected in [200, 200, 429] {
+            assert_eq!(app.get("/").key(&key).status().await, expected, "{late}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod layers;
 mod layout;
 mod limits;
 mod observe;
+mod ownership;
 mod prices;
 mod routing;
 mod secrets;

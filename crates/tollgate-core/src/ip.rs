@@ -360,6 +360,9 @@ mod tests {
             ("10.0.0", "not an IP address"),
             ("10.0.0.1\n", "not an IP address"),
             ("0x0a000001", "is a name"),
+            ("256.0.0.1", "not an IP address"),
+            ("01..2.3", "not an IP address"),
+            ("01.x.2.3", "is a name"),
             ("10.0.0.1 10.0.0.2", "not an IP address"),
         ] {
             let error = text.parse::<IpList>().unwrap_err().to_string();
@@ -382,6 +385,44 @@ mod tests {
         assert!(!rules.permit(Some(ip("10.0.0.1"))));
         assert!(!rules.permit(Some(ip("11.0.0.1"))));
         assert!(!rules.permit(None));
+    }
+
+    #[test]
+    fn an_unknown_address_fails_any_rule() {
+        let somewhere = || list("10.0.0.0/8");
+        for (rules, empty) in [
+            (IpRules::default(), true),
+            (IpRules::allowing(IpList::default()), true),
+            (IpRules::allowing(somewhere()), false),
+            (IpRules::default().with_deny(somewhere()), false),
+        ] {
+            assert_eq!(rules.is_empty(), empty, "{rules:?}");
+            assert_eq!(rules.permit(None), empty, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn rules_are_stored_as_they_are() {
+        let rules = IpRules::allowing(list("10.0.0.0/8, 192.0.2.7")).with_deny(list("10.0.0.1"));
+        assert_eq!(rules.allow().nets(), &*list("10.0.0.0/8, 192.0.2.7").nets);
+        assert_eq!(rules.deny().nets(), ["10.0.0.1/32".parse().unwrap()]);
+        let stored = serde_json::to_string(&rules).unwrap();
+        assert_eq!(
+            stored,
+            r#"{"allow":"10.0.0.0/8, 192.0.2.7","deny":"10.0.0.1"}"#
+        );
+        let read: IpRules = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read, rules);
+        assert!(!read.permit(Some(ip("11.0.0.1"))));
+        // A list that was lost on the way would let anybody in.
+        assert_ne!(read, IpRules::default());
+        assert!(serde_json::from_str::<IpRules>(r#"{"allow":"10.0.0.1/8"}"#).is_err());
+        assert!(serde_json::from_str::<IpRules>(r#"{"alow":"10.0.0.1"}"#).is_err());
+    }
+
+    #[test]
+    fn debug_shows_the_list() {
+        assert_eq!(format!("{:?}", list("10.0.0.0/8")), "IpList(10.0.0.0/8)");
     }
 
     #[test]

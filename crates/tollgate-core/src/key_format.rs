@@ -208,6 +208,35 @@ mod tests {
     }
 
     #[test]
+    fn a_good_checksum_makes_no_key_of_another_length_or_alphabet() {
+        let format = format();
+        for (random, good) in [
+            ("0123456789ABCDEFGHIJKLMNOPQRST", true),
+            ("0123456789ABCDEFGHIJKLMNOPQRS", false),
+            ("0123456789ABCDEFGHIJKLMNOPQRSTU", false),
+            ("", false),
+            ("0123456789ABCDEFGHIJKLMNOPQR-T", false),
+            ("0123456789ABCDEFGHIJKLMNOPQR_T", false),
+            ("0123456789ABCDEFGHIJKLMNOPQR T", false),
+            ("0123456789ABCDEFGHIJKLMNOPQRé", false),
+        ] {
+            let body = format!("sk_live_{random}");
+            let sum = checksum(body.as_bytes());
+            let key = format!("{body}{}", std::str::from_utf8(&sum).unwrap());
+            assert_eq!(format.accepts(&key), good, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_names_its_environment_and_the_format_its_beginning() {
+        let format = format();
+        assert_eq!(format.environment_of("sk_test_0123"), Some("test"));
+        assert_eq!(format.environment_of("sk_live_0123"), Some("live"));
+        assert_eq!(format.environment_of("sk_prod_0123"), None);
+        assert_eq!(format.to_string(), "sk_live_...");
+    }
+
+    #[test]
     fn the_display_prefix_tells_little() {
         let issued = format().generate("test").unwrap();
         assert_eq!(issued.display_prefix.len(), "sk_test_".len() + 4);

@@ -190,3 +190,30 @@ pub struct QuotaState {
     /// Whether this quota refused.
     pub refused: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_has_the_name_that_stores_write_of_its_period() {
+        for (period, name) in [(QuotaPeriod::Day, "day"), (QuotaPeriod::Month, "month")] {
+            assert_eq!(period.as_str(), name);
+            assert_eq!(QuotaLimit::new(1, period).unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn a_quota_has_one_unit_at_least_and_no_more_than_a_store_can_count() {
+        assert_eq!(MAX_QUOTA, 4_611_686_018_427_387_903);
+        for (units, good) in [
+            (0, false),
+            (1, true),
+            (MAX_QUOTA, true),
+            (MAX_QUOTA + 1, false),
+        ] {
+            let made = QuotaLimit::new(units, QuotaPeriod::Day);
+            assert_eq!(made.is_ok(), good, "{units}");
+        }
+    }
+}

@@ -213,3 +213,92 @@ impl KeyRecord {
         self.validity().fault(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::OrgId;
+
+    const NOW: i64 = 1000;
+
+    /// A key that is good from 900 until 1100, with a secret that is good until 1050.
+    fn record() -> KeyRecord {
+        let at = Timestamp::from_secs;
+        KeyRecord {
+            key: ApiKey {
+                id: KeyId::from_bytes([7; 16]),
+                organization: OrgId::new("acme").unwrap(),
+                name: "ci".to_owned(),
+                creator: "ann".to_owned(),
+                environment: "live".to_owned(),
+                display_prefix: "sk_live_zIc8".to_owned(),
+                permissions: Permissions::scopes(["jobs:read"]),
+                ip_rules: IpRules::default(),
+                plan: None,
+                limits: None,
+                not_before: Some(at(900)),
+                expires_at: Some(at(1100)),
+                status: KeyStatus::Active,
+                created_at: at(1),
+                rotated_at: None,
+                revoked_at: None,
+                version: 1,
+            },
+            organization: Organization {
+                id: OrgId::new("acme").unwrap(),
+                plan: "free".to_owned(),
+                status: OrgStatus::Active,
+                ip_rules: IpRules::default(),
+                limits: None,
+                resources: BTreeMap::new(),
+                created_at: at(1),
+                version: 1,
+            },
+            secret_valid_until: Some(at(1050)),
+        }
+    }
+
+    #[test]
+    fn a_key_is_good_from_its_beginning_until_just_before_its_end() {
+        use KeyFault::{Expired, NotYetValid, Superseded};
+        let record = record();
+        for (secs, of_secret, of_key) in [
+            (899, Some(NotYetValid), Some(NotYetValid)),
+            (900, None, None),
+            (1049, None, None),
+            (1050, Some(Superseded), None),
+            (1099, Some(Superseded), None),
+            (1100, Some(Expired), Some(Expired)),
+            (1101, Some(Expired), Some(Expired)),
+        ] {
+            let now = Timestamp::from_secs(secs);
+            assert_eq!(record.fault(now), of_secret, "{secs}");
+            assert_eq!(record.key.fault(now), of_key, "{secs}");
+        }
+    }
+
+    #[test]
+    fn a_key_without_times_is_good_at_any() {
+        let mut record = record();
+        record.key.not_before = None;
+        record.key.expires_at = None;
+        record.secret_valid_until = None;
+        for secs in [i64::MIN, 0, NOW, i64::MAX] {
+            assert_eq!(record.fault(Timestamp::from_secs(secs)), None, "{secs}");
+        }
+    }
+
+    #[test]
+    fn what_was_switched_off_is_no_good_whatever_its_times() {
+        let mut record = record();
+        for (status, fault) in [
+            (KeyStatus::Revoked, KeyFault::Revoked),
+            (KeyStatus::Disabled, KeyFault::Disabled),
+        ] {
+            record.key.status = status;
+            for secs in [0, NOW, 2000] {
+                assert_eq!(record.fault(Timestamp::from_secs(secs)), Some(fault));
+            }
+        }
+    }
+}

@@ -133,6 +133,8 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         let debug = format!("{:?}", Digester::with_pepper(b"canary"));
         assert_eq!(debug, "Digester { peppered: true }");
+        let digest = KeyDigest::from_bytes([0xab; 32]);
+        assert_eq!(format!("{digest:?}"), "KeyDigest(ababab…)");
     }
 
     #[test]

@@ -39,6 +39,8 @@ use crate::verified::{Shared, VerifiedKey, age};
 mod epochs;
 mod flights;
 mod hot;
+#[cfg(test)]
+mod tests;
 
 /// How many reads of keys that nobody has found before are under way at once. The others wait for
 /// their turn, so that a flood of made-up keys from everywhere leaves a pool of connections to the

@@ -411,4 +411,66 @@ mod tests {
         assert_eq!(request.headers().len(), 1);
         assert_eq!(request.uri(), "/?api_key=x");
     }
+
+    #[test]
+    fn without_a_header_of_its_own_only_the_bearer_counts() {
+        let bench = bench();
+        let with_key = || Request::get("/").header("x-api-key", &bench.key);
+        let places = Credentials::new().without_header();
+        let mut request = with_key().body(()).unwrap();
+        assert_eq!(places.take(&mut request, &bench.reader), Presented::Nothing);
+        let bearer = format!("Bearer {}", bench.key);
+        let mut request = with_key().header("authorization", bearer).body(()).unwrap();
+        assert_eq!(
+            places.take(&mut request, &bench.reader),
+            bench.key(Place::Header)
+        );
+        assert_eq!(places.vary().unwrap(), "authorization");
+    }
+
+    #[test]
+    fn a_query_parameter_has_a_plain_name() {
+        let longest = "x".repeat(64);
+        for (name, good) in [
+            ("api_key", true),
+            ("a.B-9", true),
+            (longest.as_str(), true),
+            (&format!("{longest}x"), false),
+            ("", false),
+            ("api key", false),
+            ("api[key]", false),
+            ("schlüssel", false),
+        ] {
+            let made = Credentials::new().with_query_parameter(name);
+            assert_eq!(made.is_ok(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn callers_and_caches_are_told_the_places_that_are_on() {
+        let none = || Credentials::new().without_bearer().without_header();
+        let query = none().with_query_parameter("api_key").unwrap();
+        let other = Credentials::new().with_header(HeaderName::from_static("x-key"));
+        for (places, advice, before, vary) in [
+            (
+                Credentials::new(),
+                "Authorization header",
+                "Bearer ",
+                Some("authorization, x-api-key"),
+            ),
+            (
+                other.clone(),
+                "Authorization header",
+                "Bearer ",
+                Some("authorization, x-key"),
+            ),
+            (other.without_bearer(), "x-key header", "", Some("x-key")),
+            (query, "api_key query parameter", "", None),
+            (none(), "request", "", None),
+        ] {
+            assert_eq!(places.advice(), (advice.to_owned(), before));
+            let told = places.vary();
+            assert_eq!(told.as_ref().map(|told| told.to_str().unwrap()), vary);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tollgate::access::scope;
+use tollgate::access::{all_of, any_of, scope};
 use tollgate::core::keyring::NewKey;
 use tollgate::{Catalog, Scope};
 
@@ -119,4 +119,55 @@ async fn t21_a_key_opens_what_its_scopes_reach_and_nothing_else() {
             "{name}"
         );
     }
+}
+
+/// A scope that demands a plan counts only on that plan, also as one of several.
+#[tokio::test]
+async fn t21_of_several_scopes_one_counts_only_on_the_plan_that_it_demands() {
+    let app = TestApp::new(|gate| {
+        let either = any_of(["ai:chat", "iocs:read"]).rate_cost(0);
+        gate.routes().get("/either", async || "ran", either)
+    })
+    .await;
+    for (owner, scopes, status) in [
+        ("umbra", &["ai:chat"][..], 200),
+        ("umbra", &["iocs:read"], 200),
+        ("acme", &["iocs:read"], 200),
+        ("acme", &["ai:chat", "iocs:read"], 200),
+        ("acme", &["ai:chat"], 403),
+        ("umbra", &[], 403),
+    ] {
+        let key = app.key_with(owner, |key| key.scopes(scopes.iter().copied()));
+        let key = key.await.secret;
+        let answer = get(&app, "/either", &[("X-API-Key", key.as_bytes())]).await;
+        assert_eq!(answer.status, status, "{owner} {scopes:?}");
+    }
+}
+
+#[tokio::test]
+async fn t21_who_lacks_a_scope_is_told_which_and_not_those_that_are_there() {
+    let app = TestApp::new(|gate| {
+        let both = all_of(["iocs:read", "iocs:write"]).rate_cost(0);
+        gate.routes().get("/both", async || "ran", both)
+    })
+    .await;
+    for (held, missing) in [
+        (&["iocs:read"][..], &["iocs:write"][..]),
+        (&[], &["iocs:read", "iocs:write"]),
+    ] {
+        let key = app.key_with("acme", |key| key.scopes(held.iter().copied()));
+        let key = key.await.secret;
+        let answer = get(&app, "/both", &[("X-API-Key", key.as_bytes())]).await;
+        assert_eq!(answer.status, 403);
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let told = find(&body, "missing").unwrap();
+        assert_eq!(told, &serde_json::json!(missing), "{body}");
+    }
+}
+
+/// The value of that name, wherever the body's shape has it.
+fn find<'a>(value: &'a serde_json::Value, name: &str) -> Option<&'a serde_json::Value> {
+    let object = value.as_object()?;
+    let below = || object.values().find_map(|value| find(value, name));
+    object.get(name).or_else(below)
 }

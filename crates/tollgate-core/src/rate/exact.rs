@@ -150,6 +150,44 @@ mod tests {
         assert_eq!(take(&mut window, &fast, 0, at(0)).remaining, 93);
     }
 
+    #[test]
+    fn to_ask_is_never_refused_and_leaves_no_trace() {
+        let (ten, five) = (10, 5);
+        let limit = |units| RateLimit::exact(units, Duration::from_secs(60)).unwrap();
+        let mut window = Exact::default();
+        assert_eq!(
+            take(&mut window, &limit(ten), 0, at(0)).reset_after,
+            Duration::ZERO
+        );
+        assert!(window.slots.is_empty());
+        take(&mut window, &limit(ten), ten, at(0));
+        // The plan has fewer units now than were used.
+        let state = take(&mut window, &limit(five), 0, at(0));
+        assert_eq!((state.remaining, state.retry_after), (0, None));
+    }
+
+    #[test]
+    fn units_of_one_moment_share_a_slot() {
+        let limit = RateLimit::exact(100, Duration::from_secs(60)).unwrap();
+        let mut window = Exact::default();
+        for _ in 0..100 {
+            take(&mut window, &limit, 1, at(0));
+        }
+        assert_eq!(window.slots.len(), 1);
+    }
+
+    #[test]
+    fn a_window_is_free_when_its_last_units_have_left_it() {
+        let limit = RateLimit::exact(2, Duration::from_secs(60)).unwrap();
+        let mut window = Exact::default();
+        assert!(window.is_free(at(0)));
+        take(&mut window, &limit, 1, at(0));
+        let free_at = window.free_at();
+        assert_eq!(free_at, at(61_000));
+        assert!(!window.is_free(at(60_999)));
+        assert!(window.is_free(at(61_000)));
+    }
+
     proptest! {
         #[test]
         fn no_window_ever_sees_more_than_its_units(

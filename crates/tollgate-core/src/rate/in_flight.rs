@@ -87,6 +87,27 @@ mod tests {
     use crate::id::OrgId;
 
     #[test]
+    fn as_many_as_the_cap_are_let_in_and_one_more_when_one_is_over() {
+        let in_flight = InFlight::new();
+        let [acme, other] =
+            ["acme", "other"].map(|name| Subject::organization(OrgId::new(name).unwrap()));
+        let cap = NonZeroU32::new(2).unwrap();
+        let first = in_flight.enter(&acme, cap).unwrap();
+        let _second = in_flight.enter(&acme, cap).unwrap();
+        assert!(in_flight.enter(&acme, cap).is_none());
+        assert_eq!(
+            (in_flight.current(&acme), in_flight.current(&other)),
+            (2, 0)
+        );
+        assert!(in_flight.enter(&other, cap).is_some());
+        assert_eq!(format!("{in_flight:?}"), "InFlight { .. }");
+        assert!(format!("{first:?}").contains("acme"));
+        drop(first);
+        assert_eq!(in_flight.current(&acme), 1);
+        assert!(in_flight.enter(&acme, cap).is_some());
+    }
+
+    #[test]
     fn never_more_than_the_cap_even_in_a_race() {
         let in_flight = InFlight::new();
         let subject = Subject::organization(OrgId::new("acme").unwrap());

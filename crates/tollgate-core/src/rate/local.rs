@@ -324,11 +324,48 @@ mod tests {
             };
             assert!(limiter.decide(&take, true).admitted);
         }
-        assert!(
-            limiter.subjects() <= 1000 + SHARDS,
-            "{}",
-            limiter.subjects()
-        );
+        let kept = limiter.subjects();
+        assert!((900..=1000 + SHARDS).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_flood_neither_frees_nor_forgets_who_waits_longest() {
+        for long in [smooth(1, 3600), exact(1, 3600)] {
+            let limiter = LocalLimiter::with_capacity(6400);
+            let take = |n, limit: &RateLimit, millis| {
+                let take = Take {
+                    subject: &address(n),
+                    limits: std::slice::from_ref(limit),
+                    cost: 1,
+                    now: at(millis),
+                };
+                limiter.decide(&take, true).admitted
+            };
+            assert!((0..64).all(|n| take(n, &long, 0)));
+            // The first half leaves no window free, the second finds those of the first free.
+            for n in 0..40_000 {
+                let millis = if n < 20_000 { 0 } else { 20_000 };
+                assert!(take(1000 + n, &smooth(1, 10), millis));
+            }
+            assert!((0..64).all(|n| !take(n, &long, 20_000)), "{long:?}");
+        }
+    }
+
+    #[test]
+    fn who_consumed_nothing_is_not_kept() {
+        let limiter = LocalLimiter::new();
+        let limits = [smooth(10, 60), exact(10, 60)];
+        for (cost, commit) in [(0, true), (0, false), (1, false), (11, true), (11, false)] {
+            let take = Take {
+                subject: &address(1),
+                limits: &limits,
+                cost,
+                now: at(0),
+            };
+            limiter.decide(&take, commit);
+            assert_eq!(limiter.subjects(), 0, "{cost} {commit}");
+        }
+        assert_eq!(format!("{limiter:?}"), "LocalLimiter { .. }");
     }
 
     #[test]
@@ -365,6 +402,10 @@ mod tests {
         take(&[smooth(10, 60), exact(10, 60)], 4);
         let tally = take(&[exact(20, 60)], 0);
         assert_eq!(tally.windows[0].remaining, 16);
+        // A window of another kind begins anew, and counts from the first request on.
+        assert_eq!(take(&[smooth(20, 60)], 5).windows[0].remaining, 15);
+        assert_eq!(take(&[smooth(20, 60)], 0).windows[0].remaining, 15);
+        assert_eq!(take(&[exact(20, 60)], 0).windows[0].remaining, 20);
     }
 
     proptest! {

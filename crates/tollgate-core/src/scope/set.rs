@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn sets_hash_by_their_scopes_whatever_room_they_have() {
+        use std::hash::BuildHasher;
+        let hasher = foldhash::fast::FixedState::default();
+        let mut roomy = set(&BTreeSet::from([3]));
+        roomy.grow(9);
+        let narrow = set(&BTreeSet::from([3]));
+        assert_eq!(hasher.hash_one(&roomy), hasher.hash_one(&narrow));
+        let other = set(&BTreeSet::from([4]));
+        assert_ne!(hasher.hash_one(&narrow), hasher.hash_one(&other));
+    }
+
+    #[test]
     fn nothing_is_in_every_set_and_has_only_itself() {
         let nothing = ScopeSet::new();
         assert!(nothing.contains_all(&nothing));

@@ -118,6 +118,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_turned_away_again_waits_again() {
+        for back in [6_000, 6_500, 7_000, 60_000] {
+            let (list, key) = (Greylist::new(), digest(1, 1));
+            list.note(&key, at(5_000));
+            list.note(&key, at(back));
+            assert!(!list.is_due(&key, at(back + 999)), "{back}");
+            assert!(list.is_due(&key, at(back + 1_000)), "{back}");
+        }
+    }
+
+    #[test]
     fn a_place_is_kept_until_its_key_had_time_to_return() {
         let (list, key, other) = (Greylist::new(), digest(1, 1), digest(1, 2));
         list.note(&key, at(5_000));

@@ -42,9 +42,9 @@ impl Flights {
             Reply::Now(result) => return Reply::Now(result),
             Reply::Later(future) => future,
         };
-        let (begin, begun) = oneshot::channel::<JoinHandle<_>>();
+        let (start, started) = oneshot::channel::<JoinHandle<_>>();
         let flight = async move {
-            let task = begun.await.map_err(|_| crashed())?;
+            let task = started.await.map_err(|_| crashed())?;
             task.await.unwrap_or_else(|_| Err(crashed()))
         };
         let flight = flight.boxed().shared();
@@ -58,7 +58,7 @@ impl Flights {
             future.await
         });
         // Whoever waits for the flight holds the other end.
-        let _ = begin.send(task);
+        let _ = start.send(task);
         Reply::later(flight)
     }
 }

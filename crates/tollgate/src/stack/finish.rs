@@ -320,3 +320,25 @@ impl http_body::Body for Counted {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_has_the_class_of_its_hundred() {
+        for (status, expected) in [
+            (100, "1xx"),
+            (199, "1xx"),
+            (200, "2xx"),
+            (299, "2xx"),
+            (304, "3xx"),
+            (404, "4xx"),
+            (499, "4xx"),
+            (500, "5xx"),
+            (599, "5xx"),
+        ] {
+            assert_eq!(class(StatusCode::from_u16(status).unwrap()), expected);
+        }
+    }
+}

@@ -140,6 +140,107 @@ fn many_processes_and_threads_never_exceed_the_quota() {
     assert_eq!(admitted, 5000);
 }
 
+/// Counts what it is asked for.
+#[derive(Debug, Default)]
+struct Counted {
+    inner: MemoryQuotas,
+    debits: AtomicU32,
+    given_back: AtomicU32,
+}
+
+impl QuotaStore for Counted {
+    fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+        self.debits.fetch_add(1, Ordering::Relaxed);
+        self.inner.debit(request)
+    }
+
+    fn give_back(
+        &self,
+        subject: Subject,
+        period: QuotaPeriod,
+        start: Timestamp,
+        units: u64,
+    ) -> Reply<()> {
+        self.given_back.fetch_add(1, Ordering::Relaxed);
+        self.inner.give_back(subject, period, start, units)
+    }
+}
+
+#[test]
+fn what_is_known_to_be_used_up_is_refused_without_asking() {
+    let store = Arc::new(Counted::default());
+    let blocks = blocks_on(Arc::clone(&store) as _);
+    let take = || now(blocks.take(&acme(), &a_day(10), 1, at(0))).admitted;
+    assert!((0..10).all(|_| take()));
+    let asked = store.debits.load(Ordering::Relaxed);
+    assert!(!take());
+    assert_eq!(store.debits.load(Ordering::Relaxed), asked);
+    // Nothing is left of the block, so nothing is given back.
+    futures_block(blocks.release()).unwrap();
+    assert_eq!(store.given_back.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_others_used_up_is_refused_until_less_is_asked_or_the_plan_has_more() {
+    let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
+    let (other, this) = (blocks_on(Arc::clone(&store)), blocks_on(store));
+    let take = |limit, cost| now(this.take(&acme(), &a_day(limit), cost, at(0))).admitted;
+    assert!(now(other.take(&acme(), &a_day(10), 8, at(0))).admitted);
+    assert!(!take(10, 5));
+    assert!(take(10, 1));
+    assert!(!take(10, 2));
+    assert!(take(1000, 5));
+}
+
+#[test]
+fn the_rest_of_a_block_is_spent_although_the_store_has_no_more() {
+    for costs in [vec![3], vec![2, 1], vec![1, 1, 1]] {
+        let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
+        let (other, this) = (blocks_on(Arc::clone(&store)), blocks_on(store));
+        let take = |cost| now(this.take(&acme(), &a_day(1000), cost, at(0))).admitted;
+        // A block of ten is debited, and three of it are left.
+        assert!(take(7));
+        assert!(now(other.take(&acme(), &a_day(1000), 990, at(0))).admitted);
+        assert!(!take(5));
+        for cost in costs {
+            assert!(take(cost), "{cost}");
+        }
+        assert!(!take(1));
+    }
+}
+
+#[test]
+fn subjects_whose_period_is_over_are_forgotten() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    let subjects = |range: std::ops::RangeInclusive<usize>, day: i64| {
+        for n in range {
+            let of = Subject::organization(OrgId::new(&format!("org{n}")).unwrap());
+            now(blocks.take(&of, &a_day(2), 1, at(day * DAY)));
+        }
+        blocks.blocks.lock().by_subject.len()
+    };
+    assert_eq!(subjects(0..=SWEEP_AT, 0), SWEEP_AT + 1);
+    // Nobody's day is over, so all are kept, also by the sweep that now comes.
+    assert_eq!(subjects(0..=0, 0), SWEEP_AT + 1);
+    assert!(
+        !now(blocks.take(
+            &Subject::organization(OrgId::new("org1").unwrap()),
+            &a_day(2),
+            2,
+            at(0)
+        ))
+        .admitted
+    );
+    blocks.blocks.lock().sweep_at = 0;
+    assert_eq!(subjects(0..=0, 1), 1);
+}
+
+#[test]
+fn debug_shows_the_store() {
+    let blocks = blocks_on(Arc::new(MemoryQuotas::default()));
+    assert!(format!("{blocks:?}").starts_with("QuotaBlocks { store: MemoryQuotas"));
+}
+
 /// Answers after a while, as a database does.
 #[derive(Debug, Default)]
 struct Slow {
