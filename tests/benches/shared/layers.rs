@@ -19,7 +19,7 @@ use crate::whole::Tenant;
 
 /// Bare axum, and the layers that need nothing.
 pub(crate) fn first() -> Vec<Variant> {
-    let alone = |name: &str, app: Router| Variant::new(name, app, Keys::None);
+    let alone = |name: &str, app: Router| Variant::new(name, app, Keys::Unread);
     let address = ClientAddressLayer::new(TrustedProxies::none());
     vec![
         bare(),

@@ -28,7 +28,7 @@ pub(crate) async fn handler() -> &'static str {
 }
 
 pub(crate) fn bare() -> Variant {
-    Variant::new("bare axum", router(), Keys::None)
+    Variant::new("bare axum", router(), Keys::Unread)
 }
 
 pub(crate) fn router() -> Router {
@@ -54,13 +54,17 @@ macro_rules! peers {
 /// Two jobs, by three layers in one `ServiceBuilder`, laid around the router.
 pub(crate) fn peers_around() -> Variant {
     let name = "request-id + tower_governor, around the router";
-    Variant::new(name, peers!().service(router()), Keys::None)
+    Variant::new(name, peers!().service(router()), Keys::Unread)
 }
 
 /// The same, laid as their docs show it.
 pub(crate) fn peers_within() -> Variant {
     let name = "request-id + tower_governor, one Router::layer";
-    Variant::new(name, router().layer(peers!()), Keys::None)
+    Variant::new(name, peers_router(), Keys::Unread)
+}
+
+pub(crate) fn peers_router() -> Router {
+    router().layer(peers!())
 }
 
 /// The same, each layer by itself.
@@ -76,7 +80,7 @@ pub(crate) fn peers_apart() -> Variant {
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
     let name = "request-id + tower_governor, Router::layer each";
-    Variant::new(name, app, Keys::None)
+    Variant::new(name, app, Keys::Unread)
 }
 
 /// What an engineer would write for the eight jobs, one function for each.
@@ -94,6 +98,12 @@ struct Caller {
 }
 
 pub(crate) fn hand_written() -> Variant {
+    let (app, key) = own_router();
+    Variant::new("a stack of one's own, of from_fn", app, Keys::Same(key))
+}
+
+/// The app, and how its key is sent.
+pub(crate) fn own_router() -> (Router, HeaderValue) {
     let key = "sk_live_0123456789abcdefghijABCDEFGHIJ0123456789";
     let quota = Quota::per_second(NonZeroU32::new(100_000_000).unwrap());
     let own = Own {
@@ -103,7 +113,7 @@ pub(crate) fn hand_written() -> Variant {
     let caller = Caller {
         organization: "acme".to_owned(),
         scopes: vec!["iocs:read".to_owned(), "iocs:write".to_owned()],
-        addresses: "192.0.2.0/24, 198.51.100.7".parse().unwrap(),
+        addresses: "127.0.0.0/8, 192.0.2.0/24".parse().unwrap(),
         credits: AtomicI64::new(1 << 60),
     };
     let digest: [u8; 32] = Sha256::digest(key).into();
@@ -121,7 +131,7 @@ pub(crate) fn hand_written() -> Variant {
                 .layer(PropagateRequestIdLayer::x_request_id()),
         );
     let bearer = HeaderValue::try_from(format!("Bearer {key}")).unwrap();
-    Variant::new("a stack of one's own, of from_fn", app, Keys::Same(bearer))
+    (app, bearer)
 }
 
 async fn authenticate(State(own): State<Own>, mut request: Request, next: Next) -> Response {

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, Uri};
 use tower::util::BoxService;
 use tower::{Service, ServiceExt};
+
+const UNREAD: &str = "Bearer sk_live_0123456789abcdefghijABCDEFGHIJ0123456789";
 
 /// A service that answers one kind of request. Each is boxed once, at the same price for all.
 pub(crate) struct Variant {
@@ -21,6 +24,8 @@ pub(crate) struct Variant {
 /// Which key a request carries.
 pub(crate) enum Keys {
     None,
+    /// One that the app does not read, as long as a key: all send the same request.
+    Unread,
     Same(HeaderValue),
     /// Another one each time.
     Fresh(Box<dyn Fn() -> HeaderValue>),
@@ -59,10 +64,11 @@ impl Variant {
         request.extensions_mut().insert(ConnectInfo(peer));
         let key = match &self.keys {
             Keys::None => return request,
+            Keys::Unread => HeaderValue::from_static(UNREAD),
             Keys::Same(key) => key.clone(),
             Keys::Fresh(make) => make(),
         };
-        request.headers_mut().insert("authorization", key);
+        request.headers_mut().insert(AUTHORIZATION, key);
         request
     }
 

@@ -31,10 +31,12 @@ impl<T: Clone> Hot<T> {
         }
     }
 
+    /// Keeps a copy, unless another request is at its slot.
     pub(super) fn put(&self, digest: KeyDigest, copy: T) {
-        if let Some(slot) = self.slot(&digest) {
-            // What was there is dropped after the lock is.
-            let _old = slot.lock().replace((digest, copy));
+        if let Some(mut slot) = self.slot(&digest).and_then(Mutex::try_lock) {
+            let old = slot.replace((digest, copy));
+            drop(slot);
+            drop(old);
         }
     }
 
@@ -77,6 +79,7 @@ mod tests {
         hot.put(digest, 1);
         let held = hot.slot(&digest).unwrap().lock();
         assert_eq!(hot.get(&digest), None);
+        hot.put(digest, 2);
         drop(held);
         assert_eq!(hot.get(&digest), Some(1));
     }
