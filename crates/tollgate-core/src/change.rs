@@ -70,6 +70,10 @@ pub enum ChangeKind {
     OrganizationChanged,
     /// Credits were granted.
     CreditsGranted,
+    /// Credits were taken back.
+    CreditsWithdrawn,
+    /// A charge was given back.
+    CreditsRefunded,
     /// Something that a newer version of Tollgate writes: whatever is copied may be stale.
     Other,
 }
@@ -83,6 +87,8 @@ impl ChangeKind {
             Self::KeyChanged => "key_changed",
             Self::OrganizationChanged => "organization_changed",
             Self::CreditsGranted => "credits_granted",
+            Self::CreditsWithdrawn => "credits_withdrawn",
+            Self::CreditsRefunded => "credits_refunded",
             Self::Other => "other",
         }
     }
@@ -95,6 +101,8 @@ impl ChangeKind {
             Self::KeyChanged,
             Self::OrganizationChanged,
             Self::CreditsGranted,
+            Self::CreditsWithdrawn,
+            Self::CreditsRefunded,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)

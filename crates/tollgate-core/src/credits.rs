@@ -1,7 +1,7 @@
 //! Credits: held before the work, charged or given back after it.
 //!
-//! The port is [`Ledger`]. Whatever happens, at every point and after every crash:
-//! **settled + open holds ≤ granted**.
+//! The port is [`Ledger`]; the rules that every ledger keeps are those of an [`Account`]. Whatever
+//! happens, at every point and after every crash: **settled + open holds ≤ granted**.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
 use crate::clock::Timestamp;
-use crate::id::{HoldId, KeyId, OrgId};
+use crate::id::{HoldId, OrgId};
 use crate::reply::Reply;
 
+pub use account::{Account, Advanced, Allowed, Paid, Pool, TooMany};
+pub use entry::{Entry, EntryKind};
+pub use hold::{
+    Allowance, Extension, HoldAnswer, HoldRequest, Idempotency, Outcome, Repeat, Settle, Settlement,
+};
 pub use memory::MemoryLedger;
 
+mod account;
+mod entry;
+mod hold;
 mod memory;
 
 /// The largest number of credits that may be granted, held or charged.
@@ -74,109 +82,139 @@ impl fmt::Display for Price {
 /// Keeps the credits of organizations.
 ///
 /// Each hold ends once, as settled, voided or expired; ending it again changes nothing. An
-/// operation that is repeated with the same id does what it did the first time.
+/// operation that is repeated with the same id does what it did the first time: that is what
+/// makes it safe to ask again when an answer was lost.
 pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Sets credits aside, durably: as much of `least..=most` as the wallet has.
+    ///
+    /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if the hold has ended.
     fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer>;
 
-    /// Raises an open hold to `to` in all. Never lowers it.
+    /// Raises an open hold, notes what is owed of it, and puts its deadline off. Where the wallet
+    /// has too few credits, none of that happens.
     ///
-    /// [`StoreErrorKind::NotFound`](crate::error::StoreErrorKind::NotFound) if it has ended.
-    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer>;
+    /// [`NotFound`](crate::error::StoreErrorKind::NotFound) if the hold has ended.
+    fn extend(&self, extension: Extension) -> Reply<HoldAnswer>;
 
-    /// Ends a hold by charging `credits` of it, at most what is held; the rest is free again.
-    fn settle(&self, id: HoldId, credits: u64, at: Timestamp) -> Reply<Settlement>;
+    /// Ends a hold by charging some of it, at most what is held; the rest is free again.
+    fn settle(&self, settle: Settle) -> Reply<Settlement>;
 
     /// Ends a hold without a charge. One that was never seen leaves a tombstone, so that it
     /// cannot be opened later.
     fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()>;
 
-    /// Ends up to `limit` open holds whose deadline is not after `now`, without a charge, and
-    /// says how many there were.
+    /// Ends up to `limit` open holds whose deadline is not after `now`, charging what is owed of
+    /// them, and says how many there were.
     fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64>;
 
-    /// Gives credits.
-    fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance>;
+    /// Forgets up to `limit` holds that ended before this point, and as many outcomes whose time
+    /// is over at `now`; says how many rows those were. Entries are never forgotten.
+    fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64>;
 
-    /// Reads a wallet. An organization that was never granted anything has an empty one.
-    fn balance(&self, organization: &OrgId) -> Reply<Balance>;
+    /// Gives credits, once for each reference.
+    ///
+    /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if they cannot be counted.
+    fn grant(&self, grant: Grant, change: Change) -> Reply<Balance>;
+
+    /// Takes granted credits back that are neither spent nor held.
+    ///
+    /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if there are not so many.
+    fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance>;
+
+    /// Gives back what a settled hold was charged, in part or whole, once for each reference.
+    ///
+    /// [`NotFound`](crate::error::StoreErrorKind::NotFound) if no such hold was settled, a
+    /// [`Conflict`](crate::error::StoreErrorKind::Conflict) if that is more than is left of it.
+    fn refund(&self, refund: Refund, change: Change) -> Reply<Balance>;
+
+    /// Reads a wallet as a hold at this point would find it. An organization that was never
+    /// granted anything has an empty one.
+    fn balance(
+        &self,
+        organization: &OrgId,
+        now: Timestamp,
+        allowance: Option<Allowance>,
+    ) -> Reply<Balance>;
+
+    /// Up to `limit` entries of an organization's books, the newest first, older than `before`.
+    fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>>;
 }
 
-/// Asks for a hold.
+/// Credits to be given.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "a ledger reads every field")]
-pub struct HoldRequest {
-    /// Names the hold; made by the asker, so that asking twice holds once.
-    pub id: HoldId,
-    /// Whose credits.
+#[must_use = "a grant does nothing until a ledger gets it"]
+pub struct Grant {
+    /// Whose they are.
     pub organization: OrgId,
-    /// The key that asks.
-    pub key: KeyId,
-    /// The route that it is for: `POST /enrichment/lookup`.
-    pub route: Arc<str>,
-    /// Less than this is of no use.
-    pub least: u64,
-    /// More than this is not needed.
-    pub most: u64,
-    /// When it was asked.
-    pub at: Timestamp,
-    /// When it ends by itself.
-    pub deadline: Timestamp,
-    /// What the plan grants for this month, if it has not been granted yet.
-    pub allowance: Option<Allowance>,
-}
-
-/// Credits that a plan grants once a calendar month.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "a ledger reads both fields")]
-pub struct Allowance {
-    /// The start of the month, in UTC.
-    pub month: Timestamp,
-    /// How many credits.
+    /// How many.
     pub credits: u64,
+    /// Lower ones are spent first.
+    pub priority: u8,
+    /// When what is left of them lapses.
+    pub expires_at: Option<Timestamp>,
+    /// What they were given for, such as a payment's id: of one reference, an organization is
+    /// given credits once.
+    pub reference: Option<String>,
 }
 
-/// Whether credits could be set aside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "they could, or they could not")]
-pub enum HoldAnswer {
-    /// They could.
-    Held {
-        /// How many the hold has in all.
-        credits: u64,
-        /// How many the wallet still has.
-        available: u64,
-    },
-    /// They could not, and nothing changed.
-    Insufficient {
-        /// How many the wallet has.
-        available: u64,
-    },
+impl Grant {
+    /// The priority of a grant that has none of its own, and of allowances.
+    pub const PRIORITY: u8 = 50;
+
+    /// So many credits, which do not expire.
+    pub const fn new(organization: OrgId, credits: u64) -> Self {
+        Self {
+            organization,
+            credits,
+            priority: Self::PRIORITY,
+            expires_at: None,
+            reference: None,
+        }
+    }
+
+    /// What is left of them lapses then.
+    pub const fn expires_at(mut self, at: Timestamp) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
+    /// Credits of a lower priority are spent first.
+    pub const fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Names what they are given for, so that asking twice gives once.
+    pub fn reference(mut self, reference: impl Into<String>) -> Self {
+        self.reference = Some(reference.into());
+        self
+    }
 }
 
-/// How a hold ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "this call ended it, or another did"
-)]
-pub enum Settlement {
-    /// This call ended it.
-    Settled {
-        /// How many credits were charged.
-        charged: u64,
-    },
-    /// It had ended before, or was never opened; nothing changed.
-    AlreadyEnded,
+/// A charge to be given back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a ledger reads every field")]
+pub struct Refund {
+    /// Whose charge it was.
+    pub organization: OrgId,
+    /// The hold that was settled.
+    pub hold: HoldId,
+    /// How many credits of it.
+    pub credits: u64,
+    /// Names the refund, so that asking twice refunds once.
+    pub reference: String,
 }
 
-/// A wallet.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+/// The sums of a wallet.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "a ledger fills every field")]
 pub struct Balance {
     /// All that was ever granted.
     pub granted: u64,
-    /// All that was ever charged.
+    /// What lapsed of it, or was taken back.
+    pub withdrawn: u64,
+    /// All that was charged and not refunded.
     pub settled: u64,
     /// All that is set aside now.
     pub held: u64,
@@ -186,8 +224,17 @@ impl Balance {
     /// What can still be held.
     #[must_use]
     pub const fn available(self) -> u64 {
+        self.funds().saturating_sub(self.held)
+    }
+
+    /// What is there, held or not: the balance that entries show.
+    #[must_use]
+    pub const fn funds(self) -> u64 {
         self.granted
+            .saturating_sub(self.withdrawn)
             .saturating_sub(self.settled)
-            .saturating_sub(self.held)
     }
 }
+
+/// A route's name, shared by all that happens on it.
+pub type RouteName = Arc<str>;

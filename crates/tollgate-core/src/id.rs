@@ -87,6 +87,60 @@ uuid_id! {
     HoldId, "hold id"
 }
 
+/// The longest request id that is kept with a charge; the rest of a longer one is cut off.
+const REQUEST_ID_BYTES: usize = 64;
+
+/// The id of a request, as responses and logs show it. It lies in place, so that noting it costs
+/// no allocation.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct RequestId {
+    bytes: [u8; REQUEST_ID_BYTES],
+    len: u8,
+}
+
+impl RequestId {
+    /// Takes the first 64 bytes of an id. What is not visible ASCII becomes `?`.
+    #[must_use]
+    pub fn new(id: &[u8]) -> Self {
+        let mut bytes = [0; REQUEST_ID_BYTES];
+        let mut len = 0_u8;
+        for (slot, byte) in bytes.iter_mut().zip(id) {
+            *slot = if byte.is_ascii_graphic() { *byte } else { b'?' };
+            len = len.saturating_add(1);
+        }
+        Self { bytes, len }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        // Always: `new` lets nothing else in than ASCII.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self {
+            bytes: [0; REQUEST_ID_BYTES],
+            len: 0,
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Names an organization, in the app's own words: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]

@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 
 use crate::change::{Change, ChangeFeed, ChangeKind, Changed};
 use crate::clock::Timestamp;
-use crate::credits::{Balance, HoldAnswer, HoldRequest, Ledger, MemoryLedger, Settlement};
+use crate::credits::{
+    Allowance, Balance, Entry, Extension, Grant, HoldAnswer, HoldRequest, Ledger, MemoryLedger,
+    Refund, Settle, Settlement,
+};
 use crate::error::StoreError;
 use crate::id::{HoldId, KeyId, OrgId};
 use crate::quota::{DebitRequest, Debited, MemoryQuotas, QuotaPeriod, QuotaStore};
@@ -49,6 +52,20 @@ impl Tables {
             key,
             organization: Some(organization.clone()),
         });
+    }
+}
+
+impl Tables {
+    fn log_credits(
+        &mut self,
+        kind: ChangeKind,
+        organization: &OrgId,
+        done: Reply<Balance>,
+    ) -> Reply<Balance> {
+        if matches!(done, Reply::Now(Ok(_))) {
+            self.log(kind, None, organization);
+        }
+        done
     }
 }
 
@@ -263,12 +280,12 @@ impl Ledger for MemoryStore {
         self.ledger.hold(request)
     }
 
-    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer> {
-        self.ledger.extend(id, to)
+    fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
+        self.ledger.extend(extension)
     }
 
-    fn settle(&self, id: HoldId, credits: u64, at: Timestamp) -> Reply<Settlement> {
-        self.ledger.settle(id, credits, at)
+    fn settle(&self, settle: Settle) -> Reply<Settlement> {
+        self.ledger.settle(settle)
     }
 
     fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
@@ -279,17 +296,41 @@ impl Ledger for MemoryStore {
         self.ledger.expire(now, limit)
     }
 
-    fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
-        let mut tables = self.tables.lock();
-        let granted = self.ledger.grant(organization, credits, change);
-        if matches!(granted, Reply::Now(Ok(_))) {
-            tables.log(ChangeKind::CreditsGranted, None, organization);
-        }
-        granted
+    fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
+        self.ledger.forget(ended_before, now, limit)
     }
 
-    fn balance(&self, organization: &OrgId) -> Reply<Balance> {
-        self.ledger.balance(organization)
+    fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
+        let organization = grant.organization.clone();
+        let mut tables = self.tables.lock();
+        let granted = self.ledger.grant(grant, change);
+        tables.log_credits(ChangeKind::CreditsGranted, &organization, granted)
+    }
+
+    fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
+        let mut tables = self.tables.lock();
+        let withdrawn = self.ledger.withdraw(organization, credits, change);
+        tables.log_credits(ChangeKind::CreditsWithdrawn, organization, withdrawn)
+    }
+
+    fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
+        let organization = refund.organization.clone();
+        let mut tables = self.tables.lock();
+        let refunded = self.ledger.refund(refund, change);
+        tables.log_credits(ChangeKind::CreditsRefunded, &organization, refunded)
+    }
+
+    fn balance(
+        &self,
+        organization: &OrgId,
+        now: Timestamp,
+        allowance: Option<Allowance>,
+    ) -> Reply<Balance> {
+        self.ledger.balance(organization, now, allowance)
+    }
+
+    fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
+        self.ledger.entries(organization, before, limit)
     }
 }
 

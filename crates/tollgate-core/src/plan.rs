@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use self::limits::LimitsBody;
 pub use self::limits::{CountPer, Limits, MAX_RATES};
 use self::text::{Quota, Rate};
+use crate::clock::Timestamp;
+use crate::credits::Allowance;
 use crate::invalid::Invalid;
 use crate::quota::QuotaLimit;
 use crate::rate::RateLimit;
@@ -47,6 +49,8 @@ pub struct Plan {
     pub classes: BTreeMap<String, Limits>,
     /// Credits granted each month.
     pub monthly_credits: u64,
+    /// Whether what is left of them at the month's end is kept.
+    pub credits_roll_over: bool,
     /// What it includes: `format.stix`.
     pub features: BTreeSet<String>,
     /// How far it goes: `lookback.days`.
@@ -104,11 +108,29 @@ impl Plan {
         self
     }
 
-    /// Grants credits each month.
+    /// Grants credits each month (UTC). What is left of them at its end lapses, unless they
+    /// [roll over](Self::credits_roll_over).
     #[must_use]
     pub const fn credits_per_month(mut self, credits: u64) -> Self {
         self.monthly_credits = credits;
         self
+    }
+
+    /// Keeps what is left of a month's credits.
+    #[must_use]
+    pub const fn credits_roll_over(mut self) -> Self {
+        self.credits_roll_over = true;
+        self
+    }
+
+    /// What a wallet on this plan is granted for the month that `now` is in.
+    #[must_use]
+    pub fn allowance(&self, now: Timestamp) -> Option<Allowance> {
+        (self.monthly_credits > 0).then(|| Allowance {
+            month: now.start_of_month(),
+            credits: self.monthly_credits,
+            expires_at: (!self.credits_roll_over).then(|| now.start_of_next_month()),
+        })
     }
 
     /// Includes a feature.
@@ -170,6 +192,8 @@ pub(crate) struct PlanBody {
     classes: BTreeMap<String, LimitsBody>,
     #[serde(default, skip_serializing_if = "is_default")]
     credits_per_month: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    credits_roll_over: bool,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     features: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -205,6 +229,7 @@ impl Entry for Plan {
                 .map(|(class, limits)| (class, limits.unchecked()))
                 .collect(),
             monthly_credits: body.credits_per_month,
+            credits_roll_over: body.credits_roll_over,
             features: body.features,
             numbers: body.numbers,
         })
@@ -223,6 +248,7 @@ impl Entry for Plan {
                 .map(|(class, limits)| (class.clone(), limits.clone().into()))
                 .collect(),
             credits_per_month: self.monthly_credits,
+            credits_roll_over: self.credits_roll_over,
             features: self.features.clone(),
             numbers: self.numbers.clone(),
         }

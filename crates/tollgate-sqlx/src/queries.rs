@@ -1,4 +1,4 @@
-//! Every statement, once. Each is good on SQLite and on PostgreSQL.
+//! Every statement, once.
 //!
 //! A row is locked by an update that changes nothing and returns it: SQLite's writers are alone
 //! anyway, and PostgreSQL's wait for each other there.
@@ -87,39 +87,90 @@ pub(crate) mod changes {
 }
 
 pub(crate) mod wallets {
-    pub(crate) const READ: &str =
-        "SELECT granted, settled, held FROM tollgate_wallets WHERE organization = $1";
-    /// Makes the wallet if there is none, and locks it.
-    pub(crate) const LOCK: &str = "INSERT INTO tollgate_wallets \
-         (organization, granted, settled, held) VALUES ($1, 0, 0, 0) \
-         ON CONFLICT (organization) DO UPDATE SET organization = excluded.organization \
-         RETURNING granted, settled, held, allowance_month";
-    pub(crate) const WRITE: &str = "UPDATE tollgate_wallets SET granted = $2, held = $3, \
-         allowance_month = $4 WHERE organization = $1";
-    pub(crate) const RELEASE: &str = "UPDATE tollgate_wallets SET held = held - $2, \
-         settled = settled + $3 WHERE organization = $1";
+    /// The wallets of a JSON array of organizations.
+    pub(crate) const READ: &str = "SELECT organization, granted, withdrawn, settled, held, \
+         allowance_month, allowance_credits, pools FROM tollgate_wallets \
+         WHERE organization IN (SELECT value FROM json_each($1))";
+    pub(crate) const WRITE: &str = "INSERT INTO tollgate_wallets (organization, granted, \
+         withdrawn, settled, held, allowance_month, allowance_credits, pools) \
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
+         value->>7 FROM json_each($1) WHERE true \
+         ON CONFLICT (organization) DO UPDATE SET granted = excluded.granted, \
+         withdrawn = excluded.withdrawn, settled = excluded.settled, held = excluded.held, \
+         allowance_month = excluded.allowance_month, \
+         allowance_credits = excluded.allowance_credits, pools = excluded.pools";
 }
 
 pub(crate) mod holds {
-    pub(crate) const READ: &str = "SELECT state, credits FROM tollgate_holds WHERE id = $1";
-    pub(crate) const INSERT: &str = "INSERT INTO tollgate_holds \
-         (id, organization, key_id, route, credits, state, created_at, deadline) \
-         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7)";
-    /// Locks an open hold.
-    pub(crate) const LOCK: &str = "UPDATE tollgate_holds SET credits = credits \
-         WHERE id = $1 AND state = 'open' RETURNING organization, credits";
-    pub(crate) const EXTEND: &str = "UPDATE tollgate_holds SET credits = $2 WHERE id = $1";
-    pub(crate) const SETTLE: &str = "UPDATE tollgate_holds SET state = 'settled', ended_at = $2, \
-         charged = CASE WHEN credits < $3 THEN credits ELSE $3 END \
-         WHERE id = $1 AND state = 'open' RETURNING organization, credits, charged";
-    pub(crate) const VOID: &str = "UPDATE tollgate_holds SET state = 'voided', ended_at = $2 \
-         WHERE id = $1 AND state = 'open' RETURNING organization, credits";
-    pub(crate) const BURY: &str = "INSERT INTO tollgate_holds \
-         (id, organization, credits, state, created_at, ended_at) \
-         VALUES ($1, $2, 0, 'voided', $3, $3) ON CONFLICT (id) DO NOTHING";
-    pub(crate) const EXPIRE: &str = "UPDATE tollgate_holds SET state = 'expired', ended_at = $1 \
-         WHERE id IN (SELECT id FROM tollgate_holds WHERE state = 'open' AND deadline <= $1 \
-         ORDER BY deadline LIMIT $2) AND state = 'open' RETURNING organization, credits";
+    /// The order in which `ledger::rows::read_hold` reads.
+    macro_rules! columns {
+        () => {
+            "id, organization, credits, owed, state, charged, refunded, paid_priority, \
+             paid_expires_at, deadline, ended_at, idempotent"
+        };
+    }
+
+    /// The holds of a JSON array of ids.
+    pub(crate) const READ: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tollgate_holds WHERE id IN (SELECT unhex(value) FROM json_each($1))"
+    );
+    pub(crate) const INSERT: &str = "INSERT INTO tollgate_holds (id, organization, key_id, \
+         route, request_id, price, credits, state, created_at, deadline, ended_at, idempotent) \
+         SELECT unhex(value->>0), value->>1, unhex(value->>2), value->>3, value->>4, value->>5, \
+         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM json_each($1)";
+    pub(crate) const UPDATE: &str = "UPDATE tollgate_holds SET credits = j.value->>1, \
+         owed = j.value->>2, state = j.value->>3, charged = j.value->>4, \
+         refunded = j.value->>5, paid_priority = j.value->>6, paid_expires_at = j.value->>7, \
+         deadline = j.value->>8, ended_at = j.value->>9 \
+         FROM json_each($1) AS j WHERE tollgate_holds.id = unhex(j.value->>0)";
+    pub(crate) const DUE: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tollgate_holds WHERE state = 'open' AND deadline <= $1 ORDER BY deadline LIMIT $2"
+    );
+    /// Ids begin with their time, so the oldest rows come first.
+    pub(crate) const FORGET: &str = "DELETE FROM tollgate_holds WHERE id IN (\
+         SELECT id FROM tollgate_holds WHERE id < $1 AND state <> 'open' AND ended_at < $2 \
+         ORDER BY id LIMIT $3)";
+}
+
+pub(crate) mod entries {
+    /// A charge is written with the names of its hold.
+    pub(crate) const CHARGE: &str = "INSERT INTO tollgate_entries (organization, at, kind, \
+         credits, balance, hold_id, key_id, route, request_id, price) \
+         SELECT h.organization, j.value->>1, 'charge', j.value->>2, j.value->>3, h.id, h.key_id, \
+         h.route, h.request_id, h.price FROM json_each($1) AS j \
+         CROSS JOIN tollgate_holds AS h ON h.id = unhex(j.value->>0) ORDER BY j.key";
+    pub(crate) const INSERT: &str = "INSERT INTO tollgate_entries (organization, at, kind, \
+         credits, balance, hold_id, key_id, route, request_id, price, actor, reason, reference) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    pub(crate) const LIST: &str = "SELECT seq, organization, at, kind, credits, balance, hold_id, \
+         key_id, route, request_id, price, actor, reason, reference FROM tollgate_entries \
+         WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
+    pub(crate) const HAS_REFERENCE: &str =
+        "SELECT 1 FROM tollgate_entries WHERE organization = $1 AND reference = $2";
+}
+
+pub(crate) mod repeats {
+    /// The records of a JSON array of `[organization, route, key]`, with the place of each.
+    pub(crate) const READ: &str = "SELECT j.key, r.fingerprint, r.running, r.outcome, \
+         r.expires_at FROM json_each($1) AS j CROSS JOIN tollgate_repeats AS r \
+         ON r.organization = j.value->>0 AND r.route = j.value->>1 \
+         AND r.idempotency_key = j.value->>2";
+    pub(crate) const BEGIN: &str = "INSERT INTO tollgate_repeats (organization, route, \
+         idempotency_key, fingerprint, hold_id, running, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, 1, $6) \
+         ON CONFLICT (organization, route, idempotency_key) DO UPDATE SET \
+         fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, running = 1, \
+         outcome = NULL, expires_at = excluded.expires_at";
+    pub(crate) const DONE: &str =
+        "UPDATE tollgate_repeats SET running = 0, outcome = $2 WHERE hold_id = $1";
+    pub(crate) const FREE: &str = "DELETE FROM tollgate_repeats WHERE running = 1 AND hold_id IN \
+         (SELECT unhex(value) FROM json_each($1))";
+    pub(crate) const FORGET: &str = "DELETE FROM tollgate_repeats WHERE hold_id IN (\
+         SELECT hold_id FROM tollgate_repeats WHERE running = 0 AND expires_at <= $1 LIMIT $2)";
 }
 
 pub(crate) mod quotas {

@@ -110,11 +110,11 @@ pub(crate) fn exact(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::conflict("a number is too large to be stored"))
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| unreadable().with_source(error))
 }
 
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| unreadable().with_source(error))
 }
 

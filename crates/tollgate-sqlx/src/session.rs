@@ -132,12 +132,18 @@ impl FromValue for String {
     }
 }
 
-impl<const N: usize> FromValue for [u8; N] {
+impl FromValue for Vec<u8> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
-            Value::Blob(bytes) => bytes.try_into().ok(),
+            Value::Blob(bytes) => Some(bytes),
             _ => None,
         }
+    }
+}
+
+impl<const N: usize> FromValue for [u8; N] {
+    fn from_value(value: Value) -> Option<Self> {
+        Vec::from_value(value)?.try_into().ok()
     }
 }
 

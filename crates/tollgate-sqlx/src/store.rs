@@ -1,5 +1,6 @@
 //! The store itself: a backend, and every port on top of it.
 
+use crate::ledger::Queue;
 use crate::open::OpenError;
 use crate::session::Backend;
 use crate::sqlite::{Sqlite, SqliteOptions};
@@ -8,6 +9,7 @@ use crate::sqlite::{Sqlite, SqliteOptions};
 #[derive(Clone, Debug)]
 pub struct SqlStore<B> {
     pub(crate) backend: B,
+    pub(crate) charges: Queue,
 }
 
 /// The store on SQLite.
@@ -33,7 +35,10 @@ impl SqliteStore {
 }
 
 impl<B: Backend> SqlStore<B> {
-    pub(crate) const fn new(backend: B) -> Self {
-        Self { backend }
+    pub(crate) fn new(backend: B) -> Self {
+        Self {
+            backend,
+            charges: Queue::default(),
+        }
     }
 }

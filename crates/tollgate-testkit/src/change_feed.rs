@@ -8,7 +8,7 @@
 )]
 
 use tollgate_core::change::{ChangeFeed, ChangeKind, Changed};
-use tollgate_core::credits::{Ledger, MAX_CREDITS};
+use tollgate_core::credits::{Grant, Ledger, MAX_CREDITS, Settle};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::id::KeyId;
 use tollgate_core::store::{KeyStore, Rotation};
@@ -97,7 +97,10 @@ pub async fn each_mutation_of_an_organization_is_one_change<S: KeyStore + Change
 
 /// A grant writes one row, whether or not anybody knows the organization.
 pub async fn a_grant_is_one_change<S: Ledger + ChangeFeed>(store: &S) {
-    store.grant(&org("acme"), 5, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 5), change(0))
+        .await
+        .unwrap();
     let granted = (ChangeKind::CreditsGranted, None);
     assert_eq!(told(store).await, [granted]);
 }
@@ -165,30 +168,43 @@ pub async fn a_failed_mutation_of_an_organization_is_no_change<S: KeyStore + Cha
 
 /// A grant that overflows writes nothing.
 pub async fn a_failed_grant_is_no_change<S: Ledger + ChangeFeed>(store: &S) {
-    store.grant(&org("acme"), 1, change(0)).await.unwrap();
-    let before = all(store).await;
-    let error = store
-        .grant(&org("acme"), MAX_CREDITS, change(1))
+    store
+        .grant(Grant::new(org("acme"), 1), change(0))
         .await
-        .unwrap_err();
+        .unwrap();
+    let before = all(store).await;
+    let grant = Grant::new(org("acme"), MAX_CREDITS);
+    let error = store.grant(grant, change(1)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Conflict);
     assert_eq!(all(store).await, before);
 }
 
 /// The feed tells what copies go stale by; a charge makes none stale.
 pub async fn holds_are_no_changes<S: Ledger + ChangeFeed>(store: &S) {
-    store.grant(&org("acme"), 5, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 5), change(0))
+        .await
+        .unwrap();
     let request = hold_request(1, "acme", 2, 2);
     let id = request.id;
     store.hold(request).await.unwrap();
-    store.settle(id, 1, at(1)).await.unwrap();
+    let settle = Settle {
+        id,
+        credits: 1,
+        at: at(1),
+        outcome: None,
+    };
+    store.settle(settle).await.unwrap();
     assert_eq!(all(store).await.len(), 1);
 }
 
 /// `since` gives up to `limit` rows after a point, the oldest first.
 pub async fn changes_are_read_in_pieces<S: Ledger + ChangeFeed>(store: &S) {
     for n in 0..5 {
-        store.grant(&org("acme"), 1, change(n)).await.unwrap();
+        store
+            .grant(Grant::new(org("acme"), 1), change(n))
+            .await
+            .unwrap();
     }
     let whole = all(store).await;
     let mut read = Vec::new();
@@ -209,10 +225,16 @@ pub async fn changes_are_read_in_pieces<S: Ledger + ChangeFeed>(store: &S) {
 
 /// `newest` is the number of the last row, so that whoever starts there misses nothing.
 pub async fn what_is_newest_is_the_last_change<S: Ledger + ChangeFeed>(store: &S) {
-    store.grant(&org("acme"), 1, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 1), change(0))
+        .await
+        .unwrap();
     let newest = store.newest().await.unwrap();
     assert_eq!(all(store).await.last().unwrap().seq, newest);
-    store.grant(&org("acme"), 1, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 1), change(0))
+        .await
+        .unwrap();
     let later = store.since(newest, 10).await.unwrap();
     assert_eq!(later.len(), 1);
     assert_eq!(later.first().unwrap().seq, store.newest().await.unwrap());

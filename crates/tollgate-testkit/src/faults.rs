@@ -196,13 +196,13 @@ impl Error for InjectedFault {}
 
 #[cfg(test)]
 mod tests {
-    use tollgate_core::credits::Ledger;
+    use tollgate_core::credits::{Grant, Ledger};
     use tollgate_core::error::StoreErrorKind;
     use tollgate_core::memory::MemoryStore;
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::records::{change, org};
+    use crate::records::{at, change, org};
 
     fn faulty() -> (FaultyStore<MemoryStore>, ManualClock) {
         let clock = ManualClock::new();
@@ -214,9 +214,16 @@ mod tests {
     async fn a_failing_store_does_nothing() {
         let (store, _) = faulty();
         store.faults().set(Operation::Wallet, Fault::Fail);
-        let error = store.grant(&org("acme"), 5, change(0)).await.unwrap_err();
+        let error = store
+            .grant(Grant::new(org("acme"), 5), change(0))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        let balance = store.store().balance(&org("acme")).await.unwrap();
+        let balance = store
+            .store()
+            .balance(&org("acme"), at(0), None)
+            .await
+            .unwrap();
         assert_eq!(balance.granted, 0);
     }
 
@@ -224,9 +231,21 @@ mod tests {
     async fn a_lost_reply_was_done() {
         let (store, _) = faulty();
         store.faults().set_all(Fault::LoseReply);
-        assert!(store.grant(&org("acme"), 5, change(0)).await.is_err());
+        assert!(
+            store
+                .grant(Grant::new(org("acme"), 5), change(0))
+                .await
+                .is_err()
+        );
         store.faults().set_all(Fault::None);
-        assert_eq!(store.balance(&org("acme")).await.unwrap().granted, 5);
+        assert_eq!(
+            store
+                .balance(&org("acme"), at(0), None)
+                .await
+                .unwrap()
+                .granted,
+            5
+        );
         assert_eq!(store.faults().calls(Operation::Wallet), 2);
         assert_eq!(store.faults().calls(Operation::Hold), 0);
     }
@@ -236,9 +255,17 @@ mod tests {
         let (store, clock) = faulty();
         let delay = Duration::from_secs(3);
         store.faults().set(Operation::Wallet, Fault::Late(delay));
-        let late = tokio::spawn(store.grant(&org("acme"), 5, change(0)).into_future());
+        let late = tokio::spawn(
+            store
+                .grant(Grant::new(org("acme"), 5), change(0))
+                .into_future(),
+        );
         tokio::task::yield_now().await;
-        let balance = store.store().balance(&org("acme")).await.unwrap();
+        let balance = store
+            .store()
+            .balance(&org("acme"), at(0), None)
+            .await
+            .unwrap();
         assert!(!late.is_finished() && balance.granted == 0);
         clock.advance(delay);
         assert_eq!(late.await.unwrap().unwrap().granted, 5);
@@ -248,7 +275,7 @@ mod tests {
     async fn a_hanging_store_never_answers() {
         let (store, clock) = faulty();
         store.faults().set(Operation::Wallet, Fault::Hang);
-        let hung = tokio::spawn(store.balance(&org("acme")).into_future());
+        let hung = tokio::spawn(store.balance(&org("acme"), at(0), None).into_future());
         clock.advance(Duration::from_secs(86_400));
         tokio::task::yield_now().await;
         assert!(!hung.is_finished());

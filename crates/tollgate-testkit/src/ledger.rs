@@ -1,6 +1,7 @@
 //! What every [`Ledger`] must do. Whatever happens: settled + held ≤ granted.
 //!
-//! [`ledger_contract!`](crate::ledger_contract) makes one test of each case.
+//! [`ledger_contract!`](crate::ledger_contract) makes one test of each case; those of
+//! [`books`] and [`repeats`] are in it.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::missing_panics_doc,
@@ -9,12 +10,16 @@
 )]
 
 use tollgate_core::credits::{
-    Allowance, Balance, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settlement,
+    Allowance, Balance, Extension, Grant, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settle,
+    Settlement,
 };
 use tollgate_core::error::StoreErrorKind;
 
 use crate::at_once::at_once;
 use crate::records::{at, change, hold_id, hold_request, org};
+
+pub mod books;
+pub mod repeats;
 
 const MONTH: u64 = 31 * 86_400;
 
@@ -53,14 +58,46 @@ macro_rules! ledger_contract {
             the_last_credits_are_charged_exactly_once,
             concurrent_calls_with_one_id_hold_once_and_charge_once,
         }
+        $crate::__contract_tests! { ledger_books, $make;
+            what_expires_soonest_is_spent_first,
+            what_has_expired_is_not_spent,
+            what_is_held_does_not_lapse,
+            an_allowance_that_does_not_roll_over_lapses,
+            a_larger_plan_brings_the_difference,
+            credits_of_one_reference_are_granted_once,
+            what_is_neither_spent_nor_held_is_withdrawn,
+            a_charge_is_refunded_once_for_each_reference,
+            no_more_is_refunded_than_was_charged,
+            only_its_own_charges_are_refunded_to_an_organization,
+            a_refund_lapses_as_the_credits_would_have,
+            what_is_owed_is_charged_when_nobody_ends_a_hold,
+            an_extension_puts_the_deadline_off,
+            an_extension_that_fails_notes_nothing,
+            each_change_of_a_balance_is_an_entry,
+            entries_are_read_in_pages_the_newest_first,
+            holds_and_voids_are_no_entries,
+            what_ended_long_ago_is_forgotten_and_its_entries_are_not,
+            every_entry_has_the_balance_of_its_time,
+        }
+        $crate::__contract_tests! { ledger_repeats, $make;
+            a_request_that_comes_again_is_told_the_outcome,
+            a_request_that_comes_again_meanwhile_is_told_so,
+            another_request_with_the_same_key_is_told_so,
+            a_charge_without_an_outcome_is_not_repeated,
+            a_void_frees_the_key,
+            an_expiry_frees_the_key_unless_something_was_owed,
+            a_refusal_leaves_the_key_free,
+            a_key_may_be_used_anew_when_its_time_is_over,
+            keys_are_of_one_organization_and_one_route,
+            an_outcome_is_forgotten_when_its_time_is_over,
+            many_that_come_at_once_are_held_once,
+        }
     };
 }
 
 async fn granted<L: Ledger>(ledger: &L, credits: u64) {
-    ledger
-        .grant(&org("acme"), credits, change(0))
-        .await
-        .unwrap();
+    let grant = Grant::new(org("acme"), credits);
+    ledger.grant(grant, change(0)).await.unwrap();
 }
 
 async fn hold<L: Ledger>(ledger: &L, n: u32, least: u64, most: u64) -> HoldAnswer {
@@ -69,7 +106,31 @@ async fn hold<L: Ledger>(ledger: &L, n: u32, least: u64, most: u64) -> HoldAnswe
 }
 
 async fn settle<L: Ledger>(ledger: &L, n: u32, credits: u64) -> Settlement {
-    ledger.settle(hold_id(n), credits, at(1)).await.unwrap()
+    ledger.settle(settling(n, credits)).await.unwrap()
+}
+
+fn settling(n: u32, credits: u64) -> Settle {
+    Settle {
+        id: hold_id(n),
+        credits,
+        at: at(1),
+        outcome: None,
+    }
+}
+
+fn extending(n: u32, credits: u64) -> Extension {
+    Extension {
+        id: hold_id(n),
+        credits,
+        owed: 0,
+        deadline: at(60),
+        at: at(1),
+    }
+}
+
+/// What a settle says that comes after another that charged so much.
+const fn ended(charged: u64) -> Settlement {
+    Settlement::AlreadyEnded { charged }
 }
 
 async fn void<L: Ledger>(ledger: &L, n: u32) {
@@ -77,14 +138,19 @@ async fn void<L: Ledger>(ledger: &L, n: u32) {
     ledger.void(hold_id(n), &acme, at(1)).await.unwrap();
 }
 
+async fn balance<L: Ledger>(ledger: &L) -> Balance {
+    ledger.balance(&org("acme"), at(1), None).await.unwrap()
+}
+
 /// Asserts what the wallet says: granted, settled, held.
 async fn wallet<L: Ledger>(ledger: &L, granted: u64, settled: u64, held: u64) {
     let expected = Balance {
         granted,
+        withdrawn: 0,
         settled,
         held,
     };
-    assert_eq!(ledger.balance(&org("acme")).await.unwrap(), expected);
+    assert_eq!(balance(ledger).await, expected);
 }
 
 const fn held(credits: u64, available: u64) -> HoldAnswer {
@@ -99,7 +165,8 @@ pub async fn an_unknown_wallet_is_empty<L: Ledger>(ledger: &L) {
 /// A grant answers with the wallet as it is then.
 pub async fn grants_add_up<L: Ledger>(ledger: &L) {
     for granted in [5, 10, 15] {
-        let balance = ledger.grant(&org("acme"), 5, change(0)).await.unwrap();
+        let grant = Grant::new(org("acme"), 5);
+        let balance = ledger.grant(grant, change(0)).await.unwrap();
         assert_eq!(balance.granted, granted);
     }
     wallet(ledger, 15, 0, 0).await;
@@ -109,10 +176,8 @@ pub async fn grants_add_up<L: Ledger>(ledger: &L) {
 pub async fn a_grant_that_overflows_changes_nothing<L: Ledger>(ledger: &L) {
     granted(ledger, 5).await;
     for credits in [MAX_CREDITS - 4, MAX_CREDITS, MAX_CREDITS + 1, u64::MAX] {
-        let error = ledger
-            .grant(&org("acme"), credits, change(0))
-            .await
-            .unwrap_err();
+        let grant = Grant::new(org("acme"), credits);
+        let error = ledger.grant(grant, change(0)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Conflict);
     }
     wallet(ledger, 5, 0, 0).await;
@@ -187,14 +252,14 @@ pub async fn a_hold_is_settled_once<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
     hold(ledger, 1, 5, 5).await;
     settle(ledger, 1, 2).await;
-    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    assert_eq!(settle(ledger, 1, 5).await, ended(2));
     wallet(ledger, 10, 2, 0).await;
 }
 
 /// Nothing is charged without a hold.
 pub async fn an_unknown_hold_is_not_settled<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
-    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    assert_eq!(settle(ledger, 1, 5).await, ended(0));
     wallet(ledger, 10, 0, 0).await;
 }
 
@@ -222,7 +287,7 @@ pub async fn a_settle_after_a_void_changes_nothing<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
     hold(ledger, 1, 5, 5).await;
     void(ledger, 1).await;
-    assert_eq!(settle(ledger, 1, 4).await, Settlement::AlreadyEnded);
+    assert_eq!(settle(ledger, 1, 4).await, ended(0));
     wallet(ledger, 10, 0, 0).await;
 }
 
@@ -232,8 +297,8 @@ pub async fn a_void_before_its_hold_leaves_a_tombstone<L: Ledger>(ledger: &L) {
     void(ledger, 1).await;
     let late = ledger.hold(hold_request(1, "acme", 5, 5)).await;
     assert_eq!(late.unwrap_err().kind(), StoreErrorKind::Conflict);
-    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
-    let extended = ledger.extend(hold_id(1), 5).await;
+    assert_eq!(settle(ledger, 1, 5).await, ended(0));
+    let extended = ledger.extend(extending(1, 5)).await;
     assert_eq!(extended.unwrap_err().kind(), StoreErrorKind::NotFound);
     assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 0);
     wallet(ledger, 10, 0, 0).await;
@@ -243,7 +308,7 @@ pub async fn a_void_before_its_hold_leaves_a_tombstone<L: Ledger>(ledger: &L) {
 pub async fn an_extension_raises_a_hold_and_never_lowers_it<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
     hold(ledger, 1, 2, 2).await;
-    let extend = |to| ledger.extend(hold_id(1), to);
+    let extend = |to| ledger.extend(extending(1, to));
     assert_eq!(extend(6).await.unwrap(), held(6, 4));
     assert_eq!(extend(6).await.unwrap(), held(6, 4));
     assert_eq!(extend(1).await.unwrap(), held(6, 4));
@@ -259,7 +324,7 @@ pub async fn an_extension_beyond_the_wallet_changes_nothing<L: Ledger>(ledger: &
     hold(ledger, 1, 2, 2).await;
     let refused = HoldAnswer::Insufficient { available: 8 };
     for to in [11, MAX_CREDITS + 1, u64::MAX] {
-        assert_eq!(ledger.extend(hold_id(1), to).await.unwrap(), refused);
+        assert_eq!(ledger.extend(extending(1, to)).await.unwrap(), refused);
     }
     wallet(ledger, 10, 0, 2).await;
 }
@@ -270,7 +335,7 @@ pub async fn a_hold_that_has_ended_is_not_extended<L: Ledger>(ledger: &L) {
     hold(ledger, 1, 2, 2).await;
     settle(ledger, 1, 1).await;
     for n in [1, 2] {
-        let error = ledger.extend(hold_id(n), 5).await.unwrap_err();
+        let error = ledger.extend(extending(n, 5)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::NotFound);
     }
     wallet(ledger, 10, 1, 0).await;
@@ -295,7 +360,8 @@ pub async fn holds_past_their_deadline_expire<L: Ledger>(ledger: &L) {
 /// The sweeper decides how much it takes on at once.
 pub async fn no_more_holds_expire_than_asked<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
-    ledger.grant(&org("other"), 10, change(0)).await.unwrap();
+    let other = Grant::new(org("other"), 10);
+    ledger.grant(other, change(0)).await.unwrap();
     for n in 0..5 {
         hold(ledger, n, 1, 1).await;
         let other = hold_request(n + 10, "other", 1, 1);
@@ -306,7 +372,14 @@ pub async fn no_more_holds_expire_than_asked<L: Ledger>(ledger: &L) {
         assert_eq!(ledger.expire(at(60), 4).await.unwrap(), ended);
     }
     wallet(ledger, 10, 0, 0).await;
-    assert_eq!(ledger.balance(&org("other")).await.unwrap().held, 0);
+    assert_eq!(
+        ledger
+            .balance(&org("other"), at(1), None)
+            .await
+            .unwrap()
+            .held,
+        0
+    );
 }
 
 /// A settle that comes too late charges nothing.
@@ -314,7 +387,7 @@ pub async fn a_settle_after_the_expiry_is_fenced<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
     hold(ledger, 1, 5, 5).await;
     assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
-    assert_eq!(settle(ledger, 1, 5).await, Settlement::AlreadyEnded);
+    assert_eq!(settle(ledger, 1, 5).await, ended(0));
     void(ledger, 1).await;
     wallet(ledger, 10, 0, 0).await;
 }
@@ -324,7 +397,9 @@ fn with_allowance(n: u32, secs: u64, credits: u64) -> HoldRequest {
         allowance: Some(Allowance {
             month: at(secs),
             credits,
+            expires_at: None,
         }),
+        at: at(secs),
         ..hold_request(n, "acme", 1, 1)
     }
 }
@@ -364,7 +439,7 @@ pub async fn an_allowance_fills_a_wallet_at_most<L: Ledger>(ledger: &L) {
     granted(ledger, MAX_CREDITS).await;
     let answer = ledger.hold(with_allowance(1, 0, 1)).await.unwrap();
     assert!(matches!(answer, HoldAnswer::Held { .. }), "{answer:?}");
-    let balance = ledger.balance(&org("acme")).await.unwrap();
+    let balance = balance(ledger).await;
     assert_eq!(balance.granted, MAX_CREDITS);
 }
 
@@ -391,7 +466,7 @@ pub async fn the_last_credits_are_charged_exactly_once<L: Ledger>(ledger: &L) {
             matches!(answer, HoldAnswer::Held { .. })
         });
         assert!(held.count() > 0, "no hold of round {round} was answered");
-        let ends = at_once(32, |task| ledger.settle(hold_id(id(task)), 2, at(1))).await;
+        let ends = at_once(32, |task| ledger.settle(settling(id(task), 2))).await;
         for end in ends {
             if let Settlement::Settled { charged: credits } = end.unwrap() {
                 charged += credits;
@@ -405,7 +480,7 @@ pub async fn the_last_credits_are_charged_exactly_once<L: Ledger>(ledger: &L) {
 }
 
 async fn bounded<L: Ledger>(ledger: &L) {
-    let balance = ledger.balance(&org("acme")).await.unwrap();
+    let balance = balance(ledger).await;
     assert!(
         balance.settled + balance.held <= balance.granted,
         "{balance:?}"
@@ -420,9 +495,9 @@ pub async fn concurrent_calls_with_one_id_hold_once_and_charge_once<L: Ledger>(l
         assert_eq!(answer.unwrap(), held(3, 97));
     }
     wallet(ledger, 100, 0, 3).await;
-    let ends = at_once(32, |_| ledger.settle(hold_id(1), 2, at(1))).await;
-    let ended = ends.into_iter().map(Result::unwrap);
-    let once = ended.filter(|end| *end != Settlement::AlreadyEnded).count();
+    let ends = at_once(32, |_| ledger.settle(settling(1, 2))).await;
+    let all = ends.into_iter().map(Result::unwrap);
+    let once = all.filter(|end| *end != ended(2)).count();
     assert_eq!(once, 1);
     wallet(ledger, 100, 2, 0).await;
 }

@@ -34,6 +34,8 @@ mod contract;
 pub mod faults;
 pub mod key_store;
 pub mod ledger;
+#[doc(hidden)]
+pub use ledger::{books as ledger_books, repeats as ledger_repeats};
 pub mod limiter;
 pub mod quota_store;
 pub mod records;

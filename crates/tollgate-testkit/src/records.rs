@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tollgate_core::change::{Actor, Change};
 use tollgate_core::clock::Timestamp;
-use tollgate_core::credits::HoldRequest;
-use tollgate_core::id::{HoldId, KeyId, OrgId};
+use tollgate_core::credits::{HoldRequest, Price};
+use tollgate_core::id::{HoldId, KeyId, OrgId, RequestId};
 use tollgate_core::ip::IpRules;
 use tollgate_core::plan::{CountPer, Limits};
 use tollgate_core::quota::{QuotaLimit, QuotaPeriod};
@@ -151,11 +151,14 @@ pub fn hold_request(n: u32, organization: &str, least: u64, most: u64) -> HoldRe
         organization: org(organization),
         key: key_id(1),
         route: "POST /enrichment/lookup".into(),
+        request_id: RequestId::new(b"req_1"),
+        price: Price::PerItem(3),
         least,
         most,
         at: at(0),
         deadline: at(60),
         allowance: None,
+        idempotency: None,
     }
 }
 

@@ -15,13 +15,16 @@ use tollgate_core::quota::Spawn;
 use tollgate_core::reply::BoxFuture;
 
 use crate::gate::{Gate, WeakGate};
+use crate::tab::renew;
 
 /// How often other processes' changes are looked for.
 const FEED_EVERY: Duration = Duration::from_millis(250);
 /// How often usage is written: the most that a crash loses.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
-/// How often overdue holds are looked for.
+/// How often holds are renewed, and overdue ones are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often what ended long ago is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// How many changes, or holds, are taken at once.
 const BATCH: u32 = 1000;
 /// How many keys' usage is written in one transaction.
@@ -80,7 +83,13 @@ pub(crate) fn start(gate: &Gate) {
         Box::pin(async move { report("write usage", write_usage(&gate).await) })
     });
     every(gate, SWEEP_EVERY, |gate| {
-        Box::pin(async move { report("end overdue holds", sweep(&gate).await) })
+        Box::pin(async move {
+            renew(&gate).await;
+            report("end overdue holds", sweep(&gate).await);
+        })
+    });
+    every(gate, FORGET_EVERY, |gate| {
+        Box::pin(async move { report("forget ended holds", forget(&gate).await) })
     });
 }
 
@@ -145,16 +154,28 @@ pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Deletes holds that ended long ago, and outcomes whose time is over.
+async fn forget(gate: &Gate) -> Result<(), StoreError> {
+    let till = gate.till();
+    loop {
+        let now = till.clock.now().wall;
+        let asked = till
+            .ledger
+            .forget(now.before(till.remember_for), now, BATCH);
+        let forgotten = within(gate.clock(), DEADLINE, "the ledger", asked).await?;
+        if forgotten < u64::from(BATCH) {
+            return Ok(());
+        }
+    }
+}
+
 /// Ends holds that a crash left open.
 async fn sweep(gate: &Gate) -> Result<(), StoreError> {
     loop {
         let asked = gate.till().ledger.expire(gate.clock().now().wall, BATCH);
         let ended = within(gate.clock(), DEADLINE, "the ledger", asked).await?;
         if ended > 0 {
-            tracing::warn!(
-                holds = ended,
-                "ended holds past their deadline; nothing charged"
-            );
+            tracing::warn!(holds = ended, "ended holds past their deadline");
         }
         if ended < u64::from(BATCH) {
             return Ok(());

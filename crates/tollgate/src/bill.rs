@@ -78,17 +78,17 @@ impl Bill {
                 Err(misuse("more credits asked for than the route may cost"))
             }
             _ if tab.held() >= credits => Ok(None),
-            _ => Ok(Some((tab.gate().clone(), tab.id()))),
+            _ => Ok(Some((tab.gate().clone(), tab.extension(credits, 0)))),
         })?;
-        let Some((gate, id)) = asked else {
+        let Some((gate, extension)) = asked else {
             return Ok(());
         };
         let till = gate.till();
-        let raised = till.ledger.extend(id, credits);
+        let raised = till.ledger.extend(extension);
         let raised = within(&*till.clock, till.deadline, "the ledger", raised).await;
         raised
             .map_err(|error| Denial::unavailable(&error))
-            .and_then(|answer| self.on_tab((), |tab| tab.note(answer, credits)))
+            .and_then(|answer| self.on_tab((), |tab| tab.note(&answer, credits)))
             .or_else(|denial| self.excuse(denial))
     }
 

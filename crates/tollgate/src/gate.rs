@@ -10,9 +10,9 @@ use axum::extract::OriginalUri;
 use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
 use tollgate_core::catalog::Catalog;
-use tollgate_core::change::{Actor, Change, ChangeFeed};
+use tollgate_core::change::{Actor, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
-use tollgate_core::credits::Balance;
+use tollgate_core::credits::{Balance, Grant};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
@@ -43,9 +43,11 @@ use crate::usage::UsageLog;
 use crate::verified::VerifiedKey;
 
 pub use builder::GateBuilder;
+pub use credits::Credits;
 pub use error::StartError;
 
 mod builder;
+mod credits;
 mod error;
 
 /// What guards an app: its catalog, its stores, and how it wants its answers to look.
@@ -124,7 +126,12 @@ impl Gate {
         &self.0.catalog
     }
 
-    /// Gives an organization credits.
+    /// The credits of organizations: grants, refunds, balances, books.
+    pub const fn credits(&self) -> Credits<'_> {
+        Credits(self)
+    }
+
+    /// Gives an organization credits that do not expire.
     ///
     /// # Errors
     ///
@@ -135,26 +142,17 @@ impl Gate {
         credits: u64,
         actor: &Actor,
     ) -> Result<Balance, KeyringError> {
-        self.keyring().organization(organization).await?;
-        let change = Change {
-            actor: actor.clone(),
-            at: self.clock().now().wall,
-            reason: None,
-        };
-        let till = self.till();
-        let granted = till.ledger.grant(organization, credits, change);
-        Ok(within(&*till.clock, till.deadline, "the ledger", granted).await?)
+        let grant = Grant::new(organization.clone(), credits);
+        self.credits().grant(grant, actor).await
     }
 
     /// Reads an organization's wallet.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the ledger fails.
+    /// [`StoreError`] if a store fails.
     pub async fn balance(&self, organization: &OrgId) -> Result<Balance, StoreError> {
-        let till = self.till();
-        let read = till.ledger.balance(organization);
-        within(&*till.clock, till.deadline, "the ledger", read).await
+        self.credits().balance(organization).await
     }
 
     /// Ends what goes on behind the requests: waits for charges that are under way, writes

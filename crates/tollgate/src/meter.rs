@@ -8,8 +8,8 @@
 //!
 //! A response of 2xx or 304 charges what was held, or what the handler said. Any other, a panic
 //! and a timeout give it back, and so does a client that hangs up before the handler recorded a
-//! price. Each hold ends once; one that a crash leaves open is ended by the sweeper at its
-//! deadline, without a charge.
+//! price. Each hold ends once. It is renewed while a handler works or a stream runs; one that a
+//! crash leaves open is ended by the sweeper at its deadline, and charged what was noted of it.
 //!
 //! # Order
 //!
@@ -113,7 +113,7 @@ pub(crate) fn judge(
         return Reply::ready(());
     }
     let till = route.gate.till();
-    let (tab, request) = Tab::prepare(route, key, now.wall);
+    let (tab, request) = Tab::prepare(route, key, passage.request_id, now.wall);
     let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
     passage.tab = Some(tab);
@@ -145,7 +145,7 @@ fn note(
 ) -> Result<(), Denial> {
     let answer = held.map_err(|error| Denial::unavailable(&error))?;
     match passage.tab.as_mut() {
-        Some(tab) => tab.note(answer, least),
+        Some(tab) => tab.note(&answer, least),
         None => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::Extensions;
 use parking_lot::Mutex;
 use tollgate_core::clock::Moment;
+use tollgate_core::id::RequestId;
 use tollgate_core::quota::QuotaTally;
 use tollgate_core::rate::{InFlightPermit, Tally};
 
@@ -26,6 +27,8 @@ pub(crate) struct Passage {
     /// When the request came, or when its look-up was done.
     pub(crate) now: Option<Moment>,
     pub(crate) address: Option<IpAddr>,
+    /// For the entry of what is charged.
+    pub(crate) request_id: RequestId,
     /// `None` until somebody has looked.
     pub(crate) presented: Option<Presented>,
     pub(crate) caller: Option<Principal>,
@@ -45,10 +48,16 @@ pub(crate) struct RateReport {
 
 impl Ticket {
     /// The ticket of a request that has just come in.
-    pub(crate) fn of(now: Moment, address: Option<IpAddr>, presented: Presented) -> Self {
+    pub(crate) fn of(
+        now: Moment,
+        address: Option<IpAddr>,
+        request_id: RequestId,
+        presented: Presented,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Passage {
             now: Some(now),
             address,
+            request_id,
             presented: Some(presented),
             ..Passage::default()
         })))

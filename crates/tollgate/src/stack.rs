@@ -20,6 +20,7 @@ use axum::response::IntoResponse;
 use axum::serve::{IncomingStream, Listener};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
+use tollgate_core::id::RequestId;
 use tollgate_core::reply::BoxFuture;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -127,7 +128,7 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
         status = tracing::field::Empty,
         outcome = tracing::field::Empty,
     );
-    let ticket = Ticket::of(now, address, presented);
+    let ticket = Ticket::of(now, address, RequestId::new(id.as_bytes()), presented);
     request.extensions_mut().insert(ticket.clone());
     let bodiless = request.method() == Method::HEAD;
     Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
@@ -201,7 +202,11 @@ where
             // After a panic the future is not polled again: it is dropped with this one.
             StateProj::Running { inner } => {
                 match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-                    Ok(polled) => ready!(polled)?,
+                    Ok(Poll::Ready(answered)) => answered?,
+                    Ok(Poll::Pending) => {
+                        this.finish.keep_alive();
+                        return Poll::Pending;
+                    }
                     Err(panic) => panicked(&*panic),
                 }
             }

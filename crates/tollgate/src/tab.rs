@@ -6,10 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tollgate_core::clock::{Clock, Timestamp};
-use tollgate_core::credits::{Allowance, HoldAnswer, HoldRequest, Ledger, Price, Settlement};
-use tollgate_core::deadline::within;
-use tollgate_core::error::StoreError;
-use tollgate_core::id::{HoldId, OrgId};
+use tollgate_core::credits::{Extension, HoldAnswer, HoldRequest, Ledger, Price};
+use tollgate_core::id::{HoldId, OrgId, RequestId};
 use tollgate_core::reply::Reply;
 
 use crate::access::Access;
@@ -18,7 +16,14 @@ use crate::denial::{Denial, DenialKind};
 use crate::gate::Gate;
 use crate::routes::Route;
 use crate::telemetry::Telemetry;
-use crate::verified::{VerifiedKey, age};
+use crate::verified::VerifiedKey;
+
+pub(crate) use end::Closing;
+use end::End;
+pub(crate) use live::{Live, renew};
+
+mod end;
+mod live;
 
 /// What every tab of a gate shares.
 #[derive(Debug)]
@@ -28,8 +33,12 @@ pub(crate) struct Till {
     pub(crate) tasks: Tasks,
     pub(crate) telemetry: Telemetry,
     pub(crate) deadline: Duration,
-    /// How long a hold lasts before the sweeper ends it.
+    /// How long a hold lasts before the sweeper ends it, unless it is renewed.
     pub(crate) hold_for: Duration,
+    /// How long ended holds are remembered.
+    pub(crate) remember_for: Duration,
+    /// The holds that are renewed.
+    pub(crate) live: Live,
 }
 
 /// How a route charges.
@@ -68,37 +77,57 @@ pub(crate) struct Tab {
     price: Price,
     policy: ChargePolicy,
     held: u64,
+    /// What the wallet had beside the hold, when it was asked last.
+    available: u64,
     /// What the handler said the work costs.
     recorded: Option<u64>,
     /// What the items that the handler counted cost.
     counted: Option<u64>,
-    open: bool,
+    stage: Stage,
+    /// Whether its hold is renewed.
+    live: bool,
+}
+
+/// How far a tab has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// The ledger has been asked, and has not answered.
+    Asked,
+    /// The hold is durable.
+    Held,
+    /// The response has begun, and the work goes on: a stream, or a connection that was taken over.
+    Outlived,
+    Closed,
 }
 
 impl Tab {
     /// Prepares a tab. Nothing is held yet, but if the tab is dropped the hold that may be on
     /// its way is voided.
-    pub(crate) fn prepare(route: &Route, key: &VerifiedKey, now: Timestamp) -> (Self, HoldRequest) {
+    pub(crate) fn prepare(
+        route: &Route,
+        key: &VerifiedKey,
+        request_id: RequestId,
+        now: Timestamp,
+    ) -> (Self, HoldRequest) {
         let Access { price, charge, .. } = route.access;
         let till = route.gate.till();
         let mut random = [0; 10];
         fastrand::fill(&mut random);
         let id = HoldId::from_parts(now, &random);
         let (least, most) = price.held_first();
-        let credits = key.plan.monthly_credits;
         let request = HoldRequest {
             id,
             organization: key.organization().id.clone(),
             key: key.id(),
             route: Arc::clone(route.name()),
+            request_id,
+            price,
             least,
             most,
             at: now,
             deadline: now.after(till.hold_for),
-            allowance: (credits > 0).then(|| Allowance {
-                month: now.start_of_month(),
-                credits,
-            }),
+            allowance: key.plan.allowance(now),
+            idempotency: None,
         };
         let tab = Self {
             gate: route.gate.clone(),
@@ -107,19 +136,17 @@ impl Tab {
             price,
             policy: charge,
             held: 0,
+            available: 0,
             recorded: None,
             counted: None,
-            open: true,
+            stage: Stage::Asked,
+            live: false,
         };
         (tab, request)
     }
 
     pub(crate) const fn held(&self) -> u64 {
         self.held
-    }
-
-    pub(crate) const fn id(&self) -> HoldId {
-        self.id
     }
 
     pub(crate) const fn gate(&self) -> &Gate {
@@ -139,19 +166,66 @@ impl Tab {
         self.policy.before_reply
     }
 
+    /// Asks for more of the hold, and for more time.
+    pub(crate) fn extension(&self, credits: u64, owed: u64) -> Extension {
+        let at = self.gate.clock().now().wall;
+        Extension {
+            id: self.id,
+            credits,
+            owed,
+            deadline: at.after(self.gate.till().hold_for),
+            at,
+        }
+    }
+
+    /// Renews the hold until the tab is closed.
+    pub(crate) fn keep_alive(&mut self) {
+        if !std::mem::replace(&mut self.live, true) {
+            let till = self.gate.till();
+            till.live.add(self.id, till.clock.now().steady);
+        }
+    }
+
+    /// The work goes on after the response has begun: what was recorded last is charged when the
+    /// tab is dropped.
+    pub(crate) fn outlive(&mut self) {
+        self.stage = Stage::Outlived;
+        self.keep_alive();
+    }
+
+    /// Whether a response of this status leaves the tab open. 101 does: whoever takes the
+    /// connection over keeps the bill until it is closed.
+    pub(crate) fn outlives(&mut self, status: StatusCode) -> bool {
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.outlive();
+            return true;
+        }
+        self.stage == Stage::Outlived && (self.policy.charges)(status)
+    }
+
     /// Notes what a ledger answered.
-    pub(crate) fn note(&mut self, answer: HoldAnswer, wanted: u64) -> Result<(), Denial> {
+    pub(crate) fn note(&mut self, answer: &HoldAnswer, wanted: u64) -> Result<(), Denial> {
         match answer {
-            HoldAnswer::Held { credits, .. } => {
-                self.held = credits;
+            HoldAnswer::Held { credits, available } => {
+                self.held = *credits;
+                self.available = *available;
+                if self.stage == Stage::Asked {
+                    self.stage = Stage::Held;
+                }
                 Ok(())
             }
             HoldAnswer::Insufficient { available } => {
-                // Nothing was opened, so there is nothing to close.
-                self.open = self.held > 0;
+                if self.stage == Stage::Asked {
+                    // Nothing was opened, so there is nothing to close.
+                    self.stage = Stage::Closed;
+                }
                 Err(Denial::new(DenialKind::InsufficientCredits)
                     .with_detail("required", wanted)
                     .with_detail("available", available.saturating_add(self.held)))
+            }
+            HoldAnswer::Repeated(_) => {
+                self.stage = Stage::Closed;
+                Err(Denial::new(DenialKind::Internal).with_reason("the request was no repetition"))
             }
         }
     }
@@ -194,7 +268,9 @@ impl Tab {
                 self.recorded.unwrap_or(least)
             }
             Ending::Answered(_) => 0,
-            Ending::HungUp if self.policy.on_hangup => self.recorded.unwrap_or(least),
+            Ending::HungUp if self.policy.on_hangup || self.stage == Stage::Outlived => {
+                self.recorded.unwrap_or(least)
+            }
             Ending::HungUp => self.recorded.unwrap_or(0),
         }
     }
@@ -207,36 +283,30 @@ impl Tab {
 
     /// Charges this much now, whatever becomes of the request.
     pub(crate) fn close_with(&mut self, due: u64) -> Closing {
-        if !std::mem::take(&mut self.open) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Closed);
+        if stage == Stage::Closed {
             return Closing::Done(Some(0));
         }
-        let Till {
-            ledger,
-            clock,
-            telemetry,
-            tasks,
-            deadline,
-            ..
-        } = self.gate.till();
-        let started = clock.now();
-        let reply = if due == 0 {
-            let voided = ledger.void(self.id, &self.organization, started.wall);
-            voided.map_result(|voided| voided.map(|()| Settlement::Settled { charged: 0 }))
-        } else {
-            ledger.settle(self.id, due, started.wall)
+        let till = self.gate.till();
+        if self.live {
+            till.live.remove(self.id);
+        }
+        let end = End {
+            gate: self.gate.clone(),
+            id: self.id,
+            organization: self.organization.clone(),
+            due,
+            // A hold that was never answered is left to the sweeper if it cannot be voided now:
+            // a ledger that is down would collect one such task for each request.
+            retry: stage != Stage::Asked,
+            waited_for: self.policy.before_reply,
         };
-        match within(&**clock, *deadline, "the ledger", reply) {
-            Reply::Now(result) => Closing::Done(report(self.id, result)),
-            Reply::Later(future) => {
-                let (clock, telemetry, id) = (Arc::clone(clock), telemetry.clone(), self.id);
+        match end.ask() {
+            Reply::Now(Ok(settlement)) => Closing::Done(Some(end.report(settlement))),
+            reply => {
                 let (tell, told) = oneshot::channel();
                 // A task of its own: whoever waits for the charge may go away, the charge may not.
-                tasks.spawn(async move {
-                    let result = future.await;
-                    telemetry.store_took("settle", age(started.steady, clock.now()));
-                    // Often nobody waits.
-                    let _ = tell.send(report(id, result));
-                });
+                till.tasks.spawn(end.finish(reply, tell));
                 Closing::Waits(told)
             }
         }
@@ -245,42 +315,9 @@ impl Tab {
 
 impl Drop for Tab {
     fn drop(&mut self) {
-        if self.open {
+        if self.stage != Stage::Closed {
             let due = self.due(Ending::HungUp);
             drop(self.close_with(due));
-        }
-    }
-}
-
-/// A tab that is being closed.
-pub(crate) enum Closing {
-    /// It is closed; so much was charged, if that is known.
-    Done(Option<u64>),
-    /// The ledger takes its time, and will say.
-    Waits(oneshot::Receiver<Option<u64>>),
-}
-
-impl Closing {
-    /// What was charged, once it is known; `None` if it cannot be.
-    pub(crate) async fn charged(self) -> Option<u64> {
-        match self {
-            Self::Done(charged) => charged,
-            Self::Waits(told) => told.await.ok().flatten(),
-        }
-    }
-}
-
-/// A settle that failed leaves the hold to the sweeper, which gives the credits back.
-fn report(id: HoldId, result: Result<Settlement, StoreError>) -> Option<u64> {
-    match result {
-        Ok(Settlement::Settled { charged }) => Some(charged),
-        Ok(Settlement::AlreadyEnded) => {
-            tracing::warn!(hold.id = %id, "a hold had ended before it was settled; nothing charged");
-            Some(0)
-        }
-        Err(error) => {
-            tracing::error!(hold.id = %id, %error, "a hold could not be ended; the sweeper will");
-            None
         }
     }
 }

@@ -1,208 +1,435 @@
 //! The reference ledger: in memory, for tests and for apps that sell nothing durable.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
+use self::holds::{Ended, Hold, Repeats};
+use super::{
+    Account, Advanced, Allowance, Balance, Entry, EntryKind, Extension, Grant, HoldAnswer,
+    HoldRequest, Ledger, Refund, Settle, Settlement,
+};
 use crate::change::Change;
 use crate::clock::Timestamp;
-use crate::credits::{Balance, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settlement};
 use crate::error::StoreError;
 use crate::id::{HoldId, OrgId};
 use crate::reply::Reply;
 
-/// Keeps credits in memory; they are gone with the process.
-///
-/// Ended holds are forgotten, but for tombstones of holds that were voided before they were
-/// seen: those are kept until [`Ledger::expire`] passes their time.
+mod holds;
+
+/// How many ended holds, and how many entries, are remembered.
+const REMEMBERED: usize = 8192;
+
+/// Keeps credits in memory; they are gone with the process. So are all but the newest 8,192 ended
+/// holds and entries.
 #[derive(Default)]
 pub struct MemoryLedger(Mutex<Books>);
 
 #[derive(Default)]
 struct Books {
-    wallets: HashMap<OrgId, Wallet, RandomState>,
+    accounts: HashMap<OrgId, Account, RandomState>,
     holds: HashMap<HoldId, Hold, RandomState>,
+    /// The oldest first.
+    ended: VecDeque<(Timestamp, HoldId)>,
+    repeats: Repeats,
+    references: HashSet<(OrgId, String), RandomState>,
+    /// The oldest first.
+    lines: VecDeque<Line>,
+    seq: u64,
 }
 
-#[derive(Default)]
-struct Wallet {
-    balance: Balance,
-    allowance_month: Option<Timestamp>,
-}
-
-enum Hold {
-    Open {
-        organization: OrgId,
-        credits: u64,
-        deadline: Timestamp,
-    },
-    Tombstone {
+/// A charge says the rest by its hold, so that ending a hold copies no names.
+enum Line {
+    Charge {
+        seq: u64,
         at: Timestamp,
+        credits: i64,
+        balance: u64,
+        hold: HoldId,
     },
-}
-
-impl Wallet {
-    fn grant(&mut self, credits: u64) -> Result<(), StoreError> {
-        self.balance.granted = self
-            .balance
-            .granted
-            .checked_add(credits)
-            .filter(|sum| *sum <= MAX_CREDITS)
-            .ok_or_else(|| StoreError::conflict("the grant would overflow the wallet"))?;
-        Ok(())
-    }
+    Other(Box<Entry>),
 }
 
 impl Ledger for MemoryLedger {
     fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let wallet = books
-            .wallets
-            .entry(request.organization.clone())
-            .or_default();
-        if let Some(allowance) = request.allowance
-            && wallet
-                .allowance_month
-                .is_none_or(|last| last < allowance.month)
-        {
-            // A wallet that is full already takes what fits.
-            let room = MAX_CREDITS.saturating_sub(wallet.balance.granted);
-            wallet.balance.granted = wallet
-                .balance
-                .granted
-                .saturating_add(allowance.credits.min(room));
-            wallet.allowance_month = Some(allowance.month);
+        let account = books.accounts.entry(request.organization.clone());
+        let account = account.or_default();
+        let advanced = account.advance(request.at, request.allowance);
+        if advanced != Advanced::default() {
+            let (organization, funds) = (request.organization.clone(), account.balance.funds());
+            books.note(&organization, request.at, advanced, funds);
         }
-        let available = wallet.balance.available();
-        match books.holds.entry(request.id) {
-            Entry::Occupied(seen) => Reply::Now(match seen.get() {
-                Hold::Open { credits, .. } => Ok(HoldAnswer::Held {
-                    credits: *credits,
-                    available,
-                }),
-                Hold::Tombstone { .. } => Err(StoreError::conflict("the hold was voided")),
-            }),
-            Entry::Vacant(_) if available < request.least => {
-                Reply::ready(HoldAnswer::Insufficient { available })
-            }
-            Entry::Vacant(slot) => {
-                let credits = available.min(request.most);
-                wallet.balance.held = wallet.balance.held.saturating_add(credits);
-                slot.insert(Hold::Open {
-                    organization: request.organization,
-                    credits,
-                    deadline: request.deadline,
-                });
-                Reply::ready(HoldAnswer::Held {
-                    credits,
-                    available: available.saturating_sub(credits),
-                })
-            }
-        }
+        Reply::Now(books.open(request))
     }
 
-    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer> {
+    fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let Some(Hold::Open {
-            organization,
-            credits,
-            ..
-        }) = books.holds.get_mut(&id)
-        else {
+        let open = books.holds.get_mut(&extension.id);
+        let Some(hold) = open.filter(|hold| hold.ended.is_none()) else {
             return Reply::failed(StoreError::not_found("the hold has ended"));
         };
-        let wallet = books.wallets.entry(organization.clone()).or_default();
-        let available = wallet.balance.available();
-        let more = to.saturating_sub(*credits);
-        if available < more {
+        let account = books.accounts.entry(hold.organization.clone()).or_default();
+        let more = extension.credits.saturating_sub(hold.credits);
+        if let Err(available) = account.hold(more, more) {
             return Reply::ready(HoldAnswer::Insufficient { available });
         }
-        *credits = credits.saturating_add(more);
-        wallet.balance.held = wallet.balance.held.saturating_add(more);
+        hold.credits = hold.credits.saturating_add(more);
+        hold.owed = hold.owed.max(extension.owed).min(hold.credits);
+        hold.deadline = hold.deadline.max(extension.deadline);
         Reply::ready(HoldAnswer::Held {
-            credits: *credits,
-            available: available.saturating_sub(more),
+            credits: hold.credits,
+            available: account.balance.available(),
         })
     }
 
-    fn settle(&self, id: HoldId, credits: u64, _at: Timestamp) -> Reply<Settlement> {
-        Reply::ready(
-            self.0
-                .lock()
-                .end(id, credits)
-                .map_or(Settlement::AlreadyEnded, |charged| Settlement::Settled {
-                    charged,
-                }),
-        )
+    fn settle(&self, settle: Settle) -> Reply<Settlement> {
+        let books = &mut *self.0.lock();
+        if let Some(charged) = books.end(settle.id, settle.at, Ended::Settled, settle.credits) {
+            books.repeats.done(settle.id, settle.outcome);
+            return Reply::ready(Settlement::Settled { charged });
+        }
+        let ended = books.holds.get(&settle.id);
+        Reply::ready(Settlement::AlreadyEnded {
+            charged: ended.map_or(0, |hold| hold.paid.credits),
+        })
     }
 
-    fn void(&self, id: HoldId, _organization: &OrgId, at: Timestamp) -> Reply<()> {
-        let mut books = self.0.lock();
-        if books.end(id, 0).is_none() {
-            books.holds.entry(id).or_insert(Hold::Tombstone { at });
+    fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
+        let books = &mut *self.0.lock();
+        if books.end(id, at, Ended::Voided, 0).is_some() {
+            books.repeats.free(id);
+        } else if let Slot::Vacant(slot) = books.holds.entry(id) {
+            slot.insert(Hold::tombstone(organization.clone()));
+            books.remember_end(id, at);
         }
         Reply::ready(())
     }
 
     fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
-        let mut books = self.0.lock();
-        let due: Vec<HoldId> = books
-            .holds
-            .iter()
-            .filter(|(_, hold)| matches!(hold, Hold::Open { deadline, .. } if *deadline <= now))
-            .map(|(id, _)| *id)
+        let books = &mut *self.0.lock();
+        let due = books.holds.iter().filter(|(_, hold)| hold.is_due(now));
+        let due: Vec<(HoldId, u64)> = due
+            .map(|(id, hold)| (*id, hold.owed))
             .take(usize::try_from(limit).unwrap_or(usize::MAX))
             .collect();
-        let ended = due.into_iter().filter_map(|id| books.end(id, 0)).count();
-        books
-            .holds
-            .retain(|_, hold| !matches!(hold, Hold::Tombstone { at } if *at < now));
-        Reply::ready(ended.try_into().unwrap_or(u64::MAX))
+        for (id, owed) in &due {
+            let how = if *owed > 0 {
+                Ended::Settled
+            } else {
+                Ended::Expired
+            };
+            books.end(*id, now, how, *owed);
+            if *owed > 0 {
+                books.repeats.done(*id, None);
+            } else {
+                books.repeats.free(*id);
+            }
+        }
+        Reply::ready(due.len().try_into().unwrap_or(u64::MAX))
     }
 
-    fn grant(&self, organization: &OrgId, credits: u64, _change: Change) -> Reply<Balance> {
-        let mut books = self.0.lock();
-        let wallet = books.wallets.entry(organization.clone()).or_default();
-        Reply::Now(wallet.grant(credits).map(|()| wallet.balance))
+    fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
+        let books = &mut *self.0.lock();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut forgotten = books.repeats.forget(now, limit);
+        while forgotten < limit
+            && let Some((_, id)) = books.ended.pop_front_if(|(at, _)| *at < ended_before)
+        {
+            books.holds.remove(&id);
+            forgotten = forgotten.saturating_add(1);
+        }
+        Reply::ready(forgotten.try_into().unwrap_or(u64::MAX))
     }
 
-    fn balance(&self, organization: &OrgId) -> Reply<Balance> {
+    fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
+        let books = &mut *self.0.lock();
+        books.advance(&grant.organization, change.at);
+        let account = books
+            .accounts
+            .entry(grant.organization.clone())
+            .or_default();
+        if let Some(reference) = &grant.reference {
+            let reference = (grant.organization.clone(), reference.clone());
+            if books.references.contains(&reference) {
+                return Reply::ready(account.balance);
+            }
+            books.references.insert(reference);
+        }
+        if account
+            .grant(grant.credits, grant.priority, grant.expires_at)
+            .is_err()
+        {
+            if let Some(reference) = grant.reference {
+                books.references.remove(&(grant.organization, reference));
+            }
+            return Reply::failed(StoreError::conflict("the grant would overflow the wallet"));
+        }
+        let balance = account.balance;
+        let mut entry = entry(&grant.organization, EntryKind::Grant, change, grant.credits);
+        entry.reference = grant.reference;
+        books.write(entry);
+        Reply::ready(balance)
+    }
+
+    fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
+        let books = &mut *self.0.lock();
+        books.advance(organization, change.at);
+        let account = books.account(organization);
+        if let Err(available) = account.withdraw(credits) {
+            let few = format!("the wallet has {available} credits to take back");
+            return Reply::failed(StoreError::conflict(few));
+        }
+        let balance = account.balance;
+        let mut entry = entry(organization, EntryKind::Withdrawal, change, credits);
+        entry.credits = entry.credits.saturating_neg();
+        books.write(entry);
+        Reply::ready(balance)
+    }
+
+    fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
+        let books = &mut *self.0.lock();
+        let settled = books.holds.get_mut(&refund.hold);
+        let settled = settled.filter(|hold| {
+            hold.ended == Some(Ended::Settled) && hold.organization == refund.organization
+        });
+        let Some(hold) = settled else {
+            return Reply::failed(StoreError::not_found("no such hold was settled"));
+        };
+        let organization = refund.organization;
+        let reference = (organization.clone(), refund.reference.clone());
+        if books.references.contains(&reference) {
+            return Reply::ready(books.account(&organization).balance);
+        }
+        let left = hold.paid.credits.saturating_sub(hold.refunded);
+        if refund.credits > left {
+            let few = format!("{left} credits of the charge are left to give back");
+            return Reply::failed(StoreError::conflict(few));
+        }
+        hold.refunded = hold.refunded.saturating_add(refund.credits);
+        let mut paid = hold.paid;
+        paid.credits = refund.credits;
+        let (key, route) = (hold.key, hold.route.clone());
+        books.references.insert(reference);
+        books.account(&organization).refund(paid);
+        books.write(Entry {
+            hold: Some(refund.hold),
+            key,
+            route,
+            reference: Some(refund.reference),
+            ..entry(&organization, EntryKind::Refund, change, refund.credits)
+        });
+        Reply::ready(books.account(&organization).balance)
+    }
+
+    fn balance(
+        &self,
+        organization: &OrgId,
+        now: Timestamp,
+        allowance: Option<Allowance>,
+    ) -> Reply<Balance> {
         let books = self.0.lock();
-        Reply::ready(
-            books
-                .wallets
-                .get(organization)
-                .map_or_else(Balance::default, |wallet| wallet.balance),
-        )
+        let mut account = books
+            .accounts
+            .get(organization)
+            .cloned()
+            .unwrap_or_default();
+        account.advance(now, allowance);
+        Reply::ready(account.balance)
+    }
+
+    fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
+        let books = self.0.lock();
+        let lines = books
+            .lines
+            .iter()
+            .rev()
+            .filter_map(|line| books.entry(line));
+        let wanted = lines.filter(|entry| {
+            entry.organization == *organization && before.is_none_or(|seq| entry.seq < seq)
+        });
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Reply::ready(wanted.take(limit).collect())
     }
 }
 
 impl Books {
-    /// Ends an open hold and says what was charged.
-    fn end(&mut self, id: HoldId, charge: u64) -> Option<u64> {
-        let Entry::Occupied(seen) = self.holds.entry(id) else {
-            return None;
-        };
-        if matches!(seen.get(), Hold::Tombstone { .. }) {
-            return None;
+    fn account(&mut self, organization: &OrgId) -> &mut Account {
+        self.accounts.entry(organization.clone()).or_default()
+    }
+
+    /// Lets lapse what has expired.
+    fn advance(&mut self, organization: &OrgId, now: Timestamp) {
+        let account = self.account(organization);
+        let advanced = account.advance(now, None);
+        let funds = account.balance.funds();
+        self.note(organization, now, advanced, funds);
+    }
+
+    /// Writes entries of what lapsed and of the allowance, which left these funds.
+    fn note(&mut self, organization: &OrgId, at: Timestamp, advanced: Advanced, funds: u64) {
+        let Advanced { lapsed, allowed } = advanced;
+        let lapse = (EntryKind::Lapse, signed(lapsed).saturating_neg());
+        let allowance = (EntryKind::Allowance, signed(allowed));
+        let before = funds.saturating_sub(allowed);
+        for ((kind, credits), balance) in [(lapse, before), (allowance, funds)] {
+            if credits != 0 {
+                self.add(Entry {
+                    credits,
+                    balance,
+                    ..blank(organization, kind, at)
+                });
+            }
         }
-        let Hold::Open {
-            organization,
-            credits,
+    }
+
+    fn open(&mut self, request: HoldRequest) -> Result<HoldAnswer, StoreError> {
+        let Self {
+            accounts,
+            holds,
+            repeats,
             ..
-        } = seen.remove()
-        else {
-            return None;
+        } = self;
+        let account = accounts.entry(request.organization.clone()).or_default();
+        let slot = match holds.entry(request.id) {
+            Slot::Occupied(seen) if seen.get().ended.is_some() => {
+                return Err(StoreError::conflict("the hold has ended"));
+            }
+            Slot::Occupied(seen) => {
+                return Ok(HoldAnswer::Held {
+                    credits: seen.get().credits,
+                    available: account.balance.available(),
+                });
+            }
+            Slot::Vacant(slot) => slot,
         };
-        let charged = charge.min(credits);
-        let balance = &mut self.wallets.entry(organization).or_default().balance;
-        balance.held = balance.held.saturating_sub(credits);
-        balance.settled = balance.settled.saturating_add(charged);
+        if let Some(repeat) = repeats.find(&request) {
+            return Ok(HoldAnswer::Repeated(repeat));
+        }
+        let credits = match account.hold(request.least, request.most) {
+            Ok(credits) => credits,
+            Err(available) => return Ok(HoldAnswer::Insufficient { available }),
+        };
+        let available = account.balance.available();
+        repeats.begin(&request);
+        slot.insert(Hold::open(request, credits));
+        Ok(HoldAnswer::Held { credits, available })
+    }
+
+    /// Ends an open hold and says what was charged.
+    fn end(&mut self, id: HoldId, at: Timestamp, how: Ended, charge: u64) -> Option<u64> {
+        let hold = self
+            .holds
+            .get_mut(&id)
+            .filter(|hold| hold.ended.is_none())?;
+        let account = self.accounts.entry(hold.organization.clone()).or_default();
+        hold.paid = account.end(hold.credits, charge);
+        hold.ended = Some(how);
+        let (charged, balance) = (hold.paid.credits, account.balance.funds());
+        if charged > 0 {
+            self.seq = self.seq.saturating_add(1);
+            self.push(Line::Charge {
+                seq: self.seq,
+                at,
+                credits: signed(charged).saturating_neg(),
+                balance,
+                hold: id,
+            });
+        }
+        self.remember_end(id, at);
         Some(charged)
     }
+
+    fn remember_end(&mut self, id: HoldId, at: Timestamp) {
+        if self.ended.len() >= REMEMBERED
+            && let Some((_, oldest)) = self.ended.pop_front()
+        {
+            self.holds.remove(&oldest);
+        }
+        self.ended.push_back((at, id));
+    }
+
+    /// Writes an entry, with the balance as it is now.
+    fn write(&mut self, mut entry: Entry) {
+        entry.balance = self.account(&entry.organization).balance.funds();
+        self.add(entry);
+    }
+
+    fn add(&mut self, mut entry: Entry) {
+        self.seq = self.seq.saturating_add(1);
+        entry.seq = self.seq;
+        self.push(Line::Other(Box::new(entry)));
+    }
+
+    fn push(&mut self, line: Line) {
+        if self.lines.len() >= REMEMBERED {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// The entry of a line, if the hold of a charge is still known.
+    fn entry(&self, line: &Line) -> Option<Entry> {
+        match line {
+            Line::Other(entry) => Some((**entry).clone()),
+            Line::Charge {
+                seq,
+                at,
+                credits,
+                balance,
+                hold: id,
+            } => {
+                let hold = self.holds.get(id)?;
+                Some(Entry {
+                    seq: *seq,
+                    credits: *credits,
+                    balance: *balance,
+                    hold: Some(*id),
+                    key: hold.key,
+                    route: hold.route.clone(),
+                    request_id: Some(hold.request_id.to_string()),
+                    price: Some(hold.price.to_string()),
+                    ..blank(&hold.organization, EntryKind::Charge, *at)
+                })
+            }
+        }
+    }
+}
+
+fn blank(organization: &OrgId, kind: EntryKind, at: Timestamp) -> Entry {
+    Entry {
+        seq: 0,
+        organization: organization.clone(),
+        at,
+        kind,
+        credits: 0,
+        balance: 0,
+        hold: None,
+        key: None,
+        route: None,
+        request_id: None,
+        price: None,
+        actor: None,
+        reason: None,
+        reference: None,
+    }
+}
+
+fn entry(organization: &OrgId, kind: EntryKind, change: Change, credits: u64) -> Entry {
+    Entry {
+        credits: signed(credits),
+        actor: Some(change.actor.as_str().to_owned()),
+        reason: change.reason,
+        ..blank(organization, kind, change.at)
+    }
+}
+
+/// Credits as an entry writes them. No wallet has more than fit.
+fn signed(credits: u64) -> i64 {
+    i64::try_from(credits).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for MemoryLedger {

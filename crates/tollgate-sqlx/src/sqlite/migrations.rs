@@ -9,11 +9,18 @@ use super::errors::is_no_database;
 use crate::open::OpenError;
 
 /// Each is applied once, in order; one that was released is never edited.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "init",
-    sql: include_str!("../../migrations/sqlite/0001_init.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "init",
+        sql: include_str!("../../migrations/sqlite/0001_init.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "credits",
+        sql: include_str!("../../migrations/sqlite/0002_credits.sql"),
+    },
+];
 
 const HISTORY: &str = "\
 CREATE TABLE IF NOT EXISTS tollgate_migrations (

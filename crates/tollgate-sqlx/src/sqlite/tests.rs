@@ -1,8 +1,8 @@
-use tollgate_core::credits::Ledger;
+use tollgate_core::credits::{Grant, Ledger};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::KeyStore;
-use tollgate_testkit::records::{api_key, change, digest, org, organization};
+use tollgate_testkit::records::{api_key, at, change, digest, org, organization};
 
 use super::*;
 use crate::session::{Session, Transaction, values};
@@ -70,7 +70,10 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 #[tokio::test]
 async fn a_full_disk_is_an_error_once_and_not_for_ever() {
     let (_dir, store) = on_file(|options| options).await;
-    store.grant(&org("acme"), 1, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 1), change(0))
+        .await
+        .unwrap();
     let mut writer = store.backend.write().await.unwrap();
     let pages = number(&mut writer, "PRAGMA page_count").await;
     assert!(pages > 10);
@@ -82,11 +85,17 @@ async fn a_full_disk_is_an_error_once_and_not_for_ever() {
     writer.commit().await.unwrap();
     let mut full = change(1);
     full.reason = Some("x".repeat(1_000_000));
-    let error = store.grant(&org("acme"), 1, full).await.unwrap_err();
+    let error = store
+        .grant(Grant::new(org("acme"), 1), full)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert_eq!(error.to_string(), "the store is unavailable");
     for granted in 2..10 {
-        let balance = store.grant(&org("acme"), 1, change(2)).await.unwrap();
+        let balance = store
+            .grant(Grant::new(org("acme"), 1), change(2))
+            .await
+            .unwrap();
         assert_eq!(balance.granted, granted);
     }
     let writer = &mut store.backend.write().await.unwrap();
@@ -96,7 +105,10 @@ async fn a_full_disk_is_an_error_once_and_not_for_ever() {
 #[tokio::test]
 async fn a_wallet_that_is_edited_by_hand_keeps_its_rules() {
     let (_dir, store) = on_file(|options| options).await;
-    store.grant(&org("acme"), 5, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 5), change(0))
+        .await
+        .unwrap();
     let mut writer = store.backend.write().await.unwrap();
     for sql in [
         "UPDATE tollgate_wallets SET held = 6",

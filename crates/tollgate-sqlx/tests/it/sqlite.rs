@@ -8,11 +8,13 @@ use std::task::Poll;
 
 use tempfile::TempDir;
 use tollgate_core::change::{ChangeFeed, ChangeKind};
-use tollgate_core::credits::Ledger;
+use tollgate_core::credits::{Grant, Ledger};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::store::{CatalogStore, Declaration, KeyStore};
 use tollgate_sqlx::SqliteStore;
-use tollgate_testkit::records::{api_key, change, digest, hold_request, key_id, org, organization};
+use tollgate_testkit::records::{
+    api_key, at, change, digest, hold_request, key_id, org, organization,
+};
 
 fn place() -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
@@ -70,7 +72,9 @@ async fn another_process_on_the_file_sees_each_change() {
 async fn two_processes_never_spend_the_last_credits_twice() {
     let (_dir, path) = place();
     let (ours, theirs) = (open(&path).await, open(&path).await);
-    ours.grant(&org("acme"), 20, change(0)).await.unwrap();
+    ours.grant(Grant::new(org("acme"), 20), change(0))
+        .await
+        .unwrap();
     let holds: Vec<_> = (0..40)
         .map(|n| {
             let store = if n % 2 == 0 { &ours } else { &theirs };
@@ -81,7 +85,7 @@ async fn two_processes_never_spend_the_last_credits_twice() {
     for hold in holds {
         hold.await.unwrap().unwrap();
     }
-    let balance = ours.balance(&org("acme")).await.unwrap();
+    let balance = ours.balance(&org("acme"), at(0), None).await.unwrap();
     assert_eq!((balance.granted, balance.held), (20, 20));
 }
 
@@ -89,7 +93,10 @@ async fn two_processes_never_spend_the_last_credits_twice() {
 async fn a_new_file_is_its_owners_alone() {
     let (dir, path) = place();
     let store = open(&path).await;
-    store.grant(&org("acme"), 1, change(0)).await.unwrap();
+    store
+        .grant(Grant::new(org("acme"), 1), change(0))
+        .await
+        .unwrap();
     let mut files = 0;
     for file in dir.path().read_dir().unwrap() {
         let file = file.unwrap();
@@ -125,9 +132,16 @@ async fn what_cannot_be_opened_is_told_in_one_sentence() {
 #[tokio::test]
 async fn a_call_does_nothing_until_it_is_awaited() {
     let store = SqliteStore::open("sqlite::memory:").await.unwrap();
-    drop(store.grant(&org("acme"), 5, change(0)));
+    drop(store.grant(Grant::new(org("acme"), 5), change(0)));
     tokio::task::yield_now().await;
-    assert_eq!(store.balance(&org("acme")).await.unwrap().granted, 0);
+    assert_eq!(
+        store
+            .balance(&org("acme"), at(0), None)
+            .await
+            .unwrap()
+            .granted,
+        0
+    );
 }
 
 /// Drops a call after every number of polls that it may take.
@@ -135,7 +149,9 @@ async fn drop_grants_everywhere(store: &SqliteStore) {
     let acme = org("acme");
     let mut finished = false;
     for polls in 1..200 {
-        let mut grant = store.grant(&acme, 1, change(0)).into_future();
+        let mut grant = store
+            .grant(Grant::new(acme.clone(), 1), change(0))
+            .into_future();
         for _ in 0..polls {
             let ready = poll_fn(|cx| Poll::Ready(Pin::new(&mut grant).poll(cx).is_ready()));
             finished = ready.await;
@@ -146,8 +162,11 @@ async fn drop_grants_everywhere(store: &SqliteStore) {
             std::thread::sleep(std::time::Duration::from_micros(50));
         }
         drop(grant);
-        let balance = store.balance(&acme).await.unwrap();
-        let after = store.grant(&acme, 1, change(0)).await.unwrap();
+        let balance = store.balance(&acme, at(0), None).await.unwrap();
+        let after = store
+            .grant(Grant::new(acme.clone(), 1), change(0))
+            .await
+            .unwrap();
         assert!(after.granted > balance.granted);
         let changes = store.since(0, 10_000).await.unwrap();
         assert_eq!(changes.len().to_string(), after.granted.to_string());

@@ -2,7 +2,10 @@
 
 use tollgate_core::change::{Change, ChangeFeed, Changed};
 use tollgate_core::clock::Timestamp;
-use tollgate_core::credits::{Balance, HoldAnswer, HoldRequest, Ledger, Settlement};
+use tollgate_core::credits::{
+    Allowance, Balance, Entry, Extension, Grant, HoldAnswer, HoldRequest, Ledger, Refund, Settle,
+    Settlement,
+};
 use tollgate_core::id::{HoldId, KeyId, OrgId};
 use tollgate_core::quota::{DebitRequest, Debited, QuotaPeriod, QuotaStore};
 use tollgate_core::rate::Subject;
@@ -82,14 +85,12 @@ impl<S: Ledger> Ledger for FaultyStore<S> {
         self.run(Operation::Hold, move |store| store.hold(request))
     }
 
-    fn extend(&self, id: HoldId, to: u64) -> Reply<HoldAnswer> {
-        self.run(Operation::Hold, move |store| store.extend(id, to))
+    fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
+        self.run(Operation::Hold, move |store| store.extend(extension))
     }
 
-    fn settle(&self, id: HoldId, credits: u64, at: Timestamp) -> Reply<Settlement> {
-        self.run(Operation::Settle, move |store| {
-            store.settle(id, credits, at)
-        })
+    fn settle(&self, settle: Settle) -> Reply<Settlement> {
+        self.run(Operation::Settle, move |store| store.settle(settle))
     }
 
     fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
@@ -103,16 +104,44 @@ impl<S: Ledger> Ledger for FaultyStore<S> {
         self.run(Operation::Settle, move |store| store.expire(now, limit))
     }
 
-    fn grant(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
-        let organization = organization.clone();
+    fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
         self.run(Operation::Wallet, move |store| {
-            store.grant(&organization, credits, change)
+            store.forget(ended_before, now, limit)
         })
     }
 
-    fn balance(&self, organization: &OrgId) -> Reply<Balance> {
+    fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
+        self.run(Operation::Wallet, move |store| store.grant(grant, change))
+    }
+
+    fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
         let organization = organization.clone();
-        self.run(Operation::Wallet, move |store| store.balance(&organization))
+        self.run(Operation::Wallet, move |store| {
+            store.withdraw(&organization, credits, change)
+        })
+    }
+
+    fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
+        self.run(Operation::Wallet, move |store| store.refund(refund, change))
+    }
+
+    fn balance(
+        &self,
+        organization: &OrgId,
+        now: Timestamp,
+        allowance: Option<Allowance>,
+    ) -> Reply<Balance> {
+        let organization = organization.clone();
+        self.run(Operation::Wallet, move |store| {
+            store.balance(&organization, now, allowance)
+        })
+    }
+
+    fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
+        let organization = organization.clone();
+        self.run(Operation::Wallet, move |store| {
+            store.entries(&organization, before, limit)
+        })
     }
 }
 

@@ -30,9 +30,12 @@ use crate::gate::{Gate, Inner, StartError};
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::session::Sessions;
-use crate::tab::Till;
+use crate::tab::{Live, Till};
 use crate::telemetry::{Decisions, Telemetry};
 use crate::usage::UsageLog;
+
+/// Shorter ones could not be renewed in time.
+const SHORTEST_HOLD: Duration = Duration::from_secs(3);
 
 /// Puts a [`Gate`] together. Only a store has to be named; everything else has a safe default.
 #[must_use = "a builder does nothing until `build`"]
@@ -56,6 +59,7 @@ pub struct GateBuilder {
     strict_path: bool,
     charge_deadline: Duration,
     hold_for: Duration,
+    remember_for: Duration,
     sessions: Option<Arc<dyn Sessions>>,
 }
 
@@ -89,7 +93,8 @@ impl GateBuilder {
             tells_key_state: false,
             strict_path: true,
             charge_deadline: Duration::from_secs(1),
-            hold_for: Duration::from_secs(300),
+            hold_for: Duration::from_secs(60),
+            remember_for: Duration::from_secs(90 * 86_400),
             sessions: None,
         }
     }
@@ -222,12 +227,19 @@ impl GateBuilder {
         self
     }
 
-    /// How long credits stay held if the process dies; five minutes unless said otherwise.
+    /// How long credits stay held if the process dies; a minute unless said otherwise, and three
+    /// seconds at least.
     ///
-    /// A hold is not renewed: a request that takes longer than this is not charged. Put a shorter
-    /// timeout around routes that have a price.
+    /// As long as a handler works, its hold is renewed at a third of this.
     pub const fn hold_for(mut self, time: Duration) -> Self {
         self.hold_for = time;
+        self
+    }
+
+    /// How long a charge can be refunded, and a hold that is asked for again is known; 90 days
+    /// unless said otherwise. The entries of the books are kept for ever.
+    pub const fn remember_holds_for(mut self, time: Duration) -> Self {
+        self.remember_for = time;
         self
     }
 
@@ -305,7 +317,9 @@ impl GateBuilder {
                 tasks,
                 telemetry,
                 deadline: self.charge_deadline,
-                hold_for: self.hold_for,
+                hold_for: self.hold_for.max(SHORTEST_HOLD),
+                remember_for: self.remember_for,
+                live: Live::default(),
             },
             usage: UsageLog::default(),
             usage_store: stores.usage,

@@ -34,6 +34,7 @@ pub(crate) struct Finish {
     span: Span,
     /// Whether the answer is to a HEAD. Over HTTP/2 nobody further out takes its body away.
     bodiless: bool,
+    kept_alive: bool,
     done: bool,
 }
 
@@ -59,6 +60,7 @@ impl Finish {
             presented,
             span,
             bodiless,
+            kept_alive: false,
             done: false,
         }
     }
@@ -76,6 +78,17 @@ impl Finish {
         })
     }
 
+    /// The handler takes its time: its hold is to last as long.
+    pub(super) fn keep_alive(&mut self) {
+        if !std::mem::replace(&mut self.kept_alive, true) {
+            self.ticket.with(|passage| {
+                if let Some(tab) = &mut passage.tab {
+                    tab.keep_alive();
+                }
+            });
+        }
+    }
+
     pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
         self.done = true;
         let denial = self.shape(&mut response);
@@ -86,7 +99,12 @@ impl Finish {
         let (tab, permit) = self.ticket.with(|passage| {
             self.write_headers(passage, denial.as_ref(), &mut response);
             self.record(passage, outcome, Some(status));
-            (passage.tab.take(), passage.in_flight.take())
+            // A stream, and whoever has taken the connection over, close their tab themselves.
+            let tab = match passage.tab.as_mut() {
+                Some(tab) if tab.outlives(status) => None,
+                _ => passage.tab.take(),
+            };
+            (tab, passage.in_flight.take())
         });
         if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
             if denial.kind() == DenialKind::Unavailable {

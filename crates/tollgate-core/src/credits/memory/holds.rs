@@ -1,0 +1,147 @@
+//! Holds, and the requests that come again, as the reference ledger remembers them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+use crate::clock::Timestamp;
+use crate::credits::{HoldRequest, Idempotency, Outcome, Paid, Price, Repeat, RouteName};
+use crate::id::{HoldId, KeyId, OrgId, RequestId};
+
+pub(super) struct Hold {
+    pub(super) organization: OrgId,
+    pub(super) key: Option<KeyId>,
+    pub(super) route: Option<RouteName>,
+    pub(super) request_id: RequestId,
+    pub(super) price: Price,
+    pub(super) credits: u64,
+    pub(super) owed: u64,
+    pub(super) deadline: Timestamp,
+    pub(super) ended: Option<Ended>,
+    pub(super) paid: Paid,
+    pub(super) refunded: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ended {
+    Settled,
+    Voided,
+    Expired,
+}
+
+impl Hold {
+    pub(super) fn open(request: HoldRequest, credits: u64) -> Self {
+        Self {
+            organization: request.organization,
+            key: Some(request.key),
+            route: Some(request.route),
+            request_id: request.request_id,
+            price: request.price,
+            credits,
+            owed: 0,
+            deadline: request.deadline,
+            ended: None,
+            paid: Paid::default(),
+            refunded: 0,
+        }
+    }
+
+    /// A hold that was voided before it was seen.
+    pub(super) fn tombstone(organization: OrgId) -> Self {
+        Self {
+            organization,
+            key: None,
+            route: None,
+            request_id: RequestId::default(),
+            price: Price::Free,
+            credits: 0,
+            owed: 0,
+            deadline: Timestamp::default(),
+            ended: Some(Ended::Voided),
+            paid: Paid::default(),
+            refunded: 0,
+        }
+    }
+
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.ended.is_none() && self.deadline <= now
+    }
+}
+
+/// Requests with an idempotency key, by whose and which route they are.
+#[derive(Default)]
+pub(super) struct Repeats {
+    records: HashMap<Name, Record, RandomState>,
+    /// Of holds that are open.
+    running: HashMap<HoldId, Name, RandomState>,
+}
+
+type Name = (OrgId, RouteName, String);
+
+struct Record {
+    idempotency: Arc<Idempotency>,
+    state: State,
+}
+
+enum State {
+    Running,
+    Done(Option<Outcome>),
+}
+
+impl Repeats {
+    /// What became of the request that this one repeats, if it repeats one.
+    pub(super) fn find(&self, request: &HoldRequest) -> Option<Repeat> {
+        let asked = request.idempotency.as_deref()?;
+        let record = self.records.get(&name(request, asked))?;
+        let first = &record.idempotency;
+        match &record.state {
+            State::Done(_) if first.expires_at <= request.at => None,
+            _ if first.fingerprint != asked.fingerprint => Some(Repeat::Different),
+            State::Running => Some(Repeat::Running),
+            State::Done(Some(outcome)) => Some(Repeat::Done(Arc::clone(outcome))),
+            State::Done(None) => Some(Repeat::NotStored),
+        }
+    }
+
+    pub(super) fn begin(&mut self, request: &HoldRequest) {
+        if let Some(idempotency) = &request.idempotency {
+            let name = name(request, idempotency);
+            self.running.insert(request.id, name.clone());
+            let record = Record {
+                idempotency: Arc::clone(idempotency),
+                state: State::Running,
+            };
+            self.records.insert(name, record);
+        }
+    }
+
+    pub(super) fn done(&mut self, hold: HoldId, outcome: Option<Outcome>) {
+        let name = self.running.remove(&hold);
+        if let Some(record) = name.and_then(|name| self.records.get_mut(&name)) {
+            record.state = State::Done(outcome);
+        }
+    }
+
+    /// The key may be used anew.
+    pub(super) fn free(&mut self, hold: HoldId) {
+        if let Some(name) = self.running.remove(&hold) {
+            self.records.remove(&name);
+        }
+    }
+
+    pub(super) fn forget(&mut self, now: Timestamp, limit: usize) -> usize {
+        let over = self.records.extract_if(|_, record| {
+            matches!(record.state, State::Done(_)) && record.idempotency.expires_at <= now
+        });
+        over.take(limit).count()
+    }
+}
+
+fn name(request: &HoldRequest, idempotency: &Idempotency) -> Name {
+    (
+        request.organization.clone(),
+        Arc::clone(&request.route),
+        idempotency.key.clone(),
+    )
+}

@@ -1,0 +1,355 @@
+//! Decides many operations at once: in memory, in their order, by the rules of the core.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollgate_core::clock::Timestamp;
+use tollgate_core::credits::{
+    Account, Advanced, Extension, HoldAnswer, HoldRequest, Outcome, Repeat, Settle, Settlement,
+};
+use tollgate_core::error::StoreError;
+use tollgate_core::id::{HoldId, OrgId};
+
+use super::queue::Tell;
+use super::rows::{self, Hold, Line, State, StoredRepeat};
+use crate::session::Session;
+
+/// What is asked, and who is told.
+pub(super) enum Op {
+    Hold(Box<HoldRequest>, Tell<HoldAnswer>),
+    Extend(Extension, Tell<HoldAnswer>),
+    Settle(Settle, Tell<Settlement>),
+    Void {
+        id: HoldId,
+        organization: OrgId,
+        at: Timestamp,
+        tell: Tell<()>,
+    },
+}
+
+impl Op {
+    /// Whether anybody still waits for the answer. Who charges waits until it is done.
+    pub(super) fn is_wanted(&self) -> bool {
+        !match self {
+            Self::Hold(_, tell) | Self::Extend(_, tell) => tell.is_closed(),
+            Self::Settle(_, tell) => tell.is_closed(),
+            Self::Void { tell, .. } => tell.is_closed(),
+        }
+    }
+
+    pub(super) fn fail(self, error: &StoreError) {
+        self.tell(Err(error.clone()));
+    }
+
+    fn tell(self, answer: Result<Answer, StoreError>) {
+        // Whoever has gone away meanwhile closes its own hold.
+        match self {
+            Self::Hold(_, tell) | Self::Extend(_, tell) => {
+                let _ = tell.send(answer.map(Answer::hold));
+            }
+            Self::Settle(_, tell) => {
+                let _ = tell.send(answer.map(Answer::settlement));
+            }
+            Self::Void { tell, .. } => {
+                let _ = tell.send(answer.map(|_| ()));
+            }
+        }
+    }
+
+    fn hold_id(&self) -> HoldId {
+        match self {
+            Self::Hold(request, _) => request.id,
+            Self::Extend(extension, _) => extension.id,
+            Self::Settle(settle, _) => settle.id,
+            Self::Void { id, .. } => *id,
+        }
+    }
+}
+
+/// The answer to any operation.
+enum Answer {
+    Hold(HoldAnswer),
+    Settlement(Settlement),
+    Done,
+}
+
+impl Answer {
+    /// Never another kind: an operation is answered by its own function below.
+    fn hold(self) -> HoldAnswer {
+        match self {
+            Self::Hold(answer) => answer,
+            _ => HoldAnswer::Insufficient { available: 0 },
+        }
+    }
+
+    fn settlement(self) -> Settlement {
+        match self {
+            Self::Settlement(settlement) => settlement,
+            _ => Settlement::AlreadyEnded { charged: 0 },
+        }
+    }
+}
+
+/// All that a batch of operations needs, and what becomes of it.
+#[derive(Default)]
+pub(super) struct Batch {
+    accounts: HashMap<OrgId, Touched<Account>>,
+    holds: HashMap<HoldId, Touched<Hold>>,
+    /// New holds, in order.
+    opened: Vec<(HoldRequest, u64)>,
+    buried: Vec<(HoldId, OrgId, Timestamp)>,
+    repeats: HashMap<rows::RepeatName, StoredRepeat>,
+    ended_repeats: Vec<(HoldId, Option<Outcome>)>,
+    freed_repeats: Vec<HoldId>,
+    lines: Vec<Line>,
+    answers: Vec<Result<Answer, StoreError>>,
+}
+
+/// A row, and whether it is to be written.
+#[derive(Default)]
+struct Touched<T> {
+    row: T,
+    touched: bool,
+}
+
+impl<T> Touched<T> {
+    const fn read(row: T) -> Self {
+        Self {
+            row,
+            touched: false,
+        }
+    }
+
+    const fn touch(&mut self) -> &mut T {
+        self.touched = true;
+        &mut self.row
+    }
+}
+
+impl Batch {
+    /// Reads what the operations are about.
+    pub(super) async fn read(session: &mut impl Session, ops: &[Op]) -> Result<Self, StoreError> {
+        let ids = ops.iter().map(Op::hold_id);
+        let mut this = Self::default();
+        for (id, hold) in rows::holds(session, ids).await? {
+            this.holds.insert(id, Touched::read(hold));
+        }
+        let mut organizations: Vec<OrgId> = this
+            .holds
+            .values()
+            .map(|hold| hold.row.organization.clone())
+            .collect();
+        let mut names = Vec::new();
+        for op in ops {
+            if let Op::Hold(request, _) = op {
+                organizations.push(request.organization.clone());
+                names.extend(rows::repeat_name(request));
+            }
+        }
+        organizations.sort_unstable();
+        organizations.dedup();
+        for (organization, account) in rows::accounts(session, &organizations).await? {
+            this.accounts.insert(organization, Touched::read(account));
+        }
+        if !names.is_empty() {
+            this.repeats = rows::repeats(session, names).await?;
+        }
+        Ok(this)
+    }
+
+    /// Decides the operations, in their order.
+    pub(super) fn decide(&mut self, ops: &[Op]) {
+        for op in ops {
+            let answer = match op {
+                Op::Hold(request, _) => self.hold(request).map(Answer::Hold),
+                Op::Extend(extension, _) => self.extend(extension).map(Answer::Hold),
+                Op::Settle(settle, _) => Ok(Answer::Settlement(self.settle(settle))),
+                Op::Void {
+                    id,
+                    organization,
+                    at,
+                    ..
+                } => {
+                    self.void(*id, organization, *at);
+                    Ok(Answer::Done)
+                }
+            };
+            self.answers.push(answer);
+        }
+    }
+
+    /// Writes what has changed.
+    pub(super) async fn write(&mut self, session: &mut impl Session) -> Result<(), StoreError> {
+        rows::insert_holds(session, &self.opened, &self.buried).await?;
+        let changed = self.holds.iter().filter(|(_, hold)| hold.touched);
+        rows::update_holds(session, changed.map(|(id, hold)| (*id, &hold.row))).await?;
+        let accounts = self.accounts.iter().filter(|(_, account)| account.touched);
+        let accounts = accounts.map(|(organization, account)| (organization, &account.row));
+        rows::write_accounts(session, accounts).await?;
+        rows::insert_lines(session, &self.lines).await?;
+        for (request, _) in &self.opened {
+            if let Some(idempotency) = &request.idempotency {
+                rows::begin_repeat(session, request, idempotency).await?;
+            }
+        }
+        for (id, outcome) in &self.ended_repeats {
+            rows::end_repeat(session, *id, outcome.as_ref()).await?;
+        }
+        rows::free_repeats(session, &self.freed_repeats).await
+    }
+
+    /// Tells everybody, now that it is durable.
+    pub(super) fn tell(self, ops: Vec<Op>) {
+        for (op, answer) in ops.into_iter().zip(self.answers) {
+            op.tell(answer);
+        }
+    }
+
+    fn hold(&mut self, request: &HoldRequest) -> Result<HoldAnswer, StoreError> {
+        let account = self
+            .accounts
+            .entry(request.organization.clone())
+            .or_default();
+        let mut after = account.row.clone();
+        let advanced = after.advance(request.at, request.allowance);
+        if let Some(seen) = self.holds.get(&request.id) {
+            return match seen.row.state {
+                State::Open => Ok(HoldAnswer::Held {
+                    credits: seen.row.credits,
+                    available: after.balance.available(),
+                }),
+                _ => Err(StoreError::conflict("the hold has ended")),
+            };
+        }
+        if let Some(repeat) = self.repeat(request) {
+            return Ok(HoldAnswer::Repeated(repeat));
+        }
+        let account = self
+            .accounts
+            .entry(request.organization.clone())
+            .or_default();
+        let credits = match after.hold(request.least, request.most) {
+            Ok(credits) => credits,
+            Err(available) => {
+                // An allowance that came with a refusal is there all the same; without one there
+                // is nothing to write, however often somebody asks.
+                if advanced != Advanced::default() {
+                    note(&mut self.lines, request, advanced, &after);
+                    *account.touch() = after;
+                }
+                return Ok(HoldAnswer::Insufficient { available });
+            }
+        };
+        note(&mut self.lines, request, advanced, &after);
+        let available = after.balance.available();
+        *account.touch() = after;
+        self.holds
+            .insert(request.id, Touched::read(Hold::open(request, credits)));
+        if let Some(name) = rows::repeat_name(request)
+            && let Some(idempotency) = &request.idempotency
+        {
+            let running = StoredRepeat::running(idempotency);
+            self.repeats.insert(name, running);
+        }
+        self.opened.push((request.clone(), credits));
+        Ok(HoldAnswer::Held { credits, available })
+    }
+
+    fn repeat(&self, request: &HoldRequest) -> Option<Repeat> {
+        let asked = request.idempotency.as_ref()?;
+        let first = self.repeats.get(&rows::repeat_name(request)?)?;
+        if !first.running && first.expires_at <= request.at {
+            return None;
+        }
+        Some(if first.fingerprint != asked.fingerprint {
+            Repeat::Different
+        } else if first.running {
+            Repeat::Running
+        } else {
+            first.outcome.as_ref().map_or(Repeat::NotStored, |outcome| {
+                Repeat::Done(Arc::clone(outcome))
+            })
+        })
+    }
+
+    fn extend(&mut self, extension: &Extension) -> Result<HoldAnswer, StoreError> {
+        let open = self.holds.get_mut(&extension.id);
+        let Some(hold) = open.filter(|hold| hold.row.state == State::Open) else {
+            return Err(StoreError::not_found("the hold has ended"));
+        };
+        let account = self
+            .accounts
+            .entry(hold.row.organization.clone())
+            .or_default();
+        let more = extension.credits.saturating_sub(hold.row.credits);
+        let mut after = account.row.clone();
+        if let Err(available) = after.hold(more, more) {
+            return Ok(HoldAnswer::Insufficient { available });
+        }
+        let available = after.balance.available();
+        if more > 0 {
+            *account.touch() = after;
+        }
+        let hold = hold.touch();
+        hold.credits = hold.credits.saturating_add(more);
+        hold.owed = hold.owed.max(extension.owed).min(hold.credits);
+        hold.deadline = hold.deadline.max(Some(extension.deadline));
+        Ok(HoldAnswer::Held {
+            credits: hold.credits,
+            available,
+        })
+    }
+
+    fn settle(&mut self, settle: &Settle) -> Settlement {
+        let charged = self.end(settle.id, settle.at, State::Settled, settle.credits);
+        if charged.is_some_and(|(_, idempotent)| idempotent) {
+            self.ended_repeats.push((settle.id, settle.outcome.clone()));
+        }
+        match charged {
+            Some((charged, _)) => Settlement::Settled { charged },
+            None => Settlement::AlreadyEnded {
+                charged: self
+                    .holds
+                    .get(&settle.id)
+                    .map_or(0, |hold| hold.row.paid.credits),
+            },
+        }
+    }
+
+    fn void(&mut self, id: HoldId, organization: &OrgId, at: Timestamp) {
+        match self.end(id, at, State::Voided, 0) {
+            Some((_, true)) => self.freed_repeats.push(id),
+            Some(_) => {}
+            None if self.holds.contains_key(&id) => {}
+            None => {
+                let hold = Hold::tombstone(organization.clone(), at);
+                self.holds.insert(id, Touched::read(hold));
+                self.buried.push((id, organization.clone(), at));
+            }
+        }
+    }
+
+    /// Ends an open hold; says what was charged, and whether its request may come again.
+    fn end(&mut self, id: HoldId, at: Timestamp, how: State, charge: u64) -> Option<(u64, bool)> {
+        let hold = self.holds.get_mut(&id)?;
+        if hold.row.state != State::Open {
+            return None;
+        }
+        let hold = hold.touch();
+        let account = self.accounts.entry(hold.organization.clone()).or_default();
+        let account = account.touch();
+        hold.end(account, at, how, charge);
+        self.lines.extend(hold.line(id, account, at));
+        Some((hold.paid.credits, hold.idempotent))
+    }
+}
+
+/// Writes down what lapsed, and the allowance.
+fn note(lines: &mut Vec<Line>, request: &HoldRequest, advanced: Advanced, after: &Account) {
+    lines.extend(rows::advance_lines(
+        &request.organization,
+        request.at,
+        advanced,
+        after.balance,
+    ));
+}

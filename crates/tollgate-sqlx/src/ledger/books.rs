@@ -1,0 +1,213 @@
+//! What happens seldom: grants, refunds, the sweeper. Each is a transaction of its own.
+
+use std::collections::BTreeMap;
+
+use tollgate_core::change::{Change, ChangeKind};
+use tollgate_core::clock::Timestamp;
+use tollgate_core::credits::{Account, Balance, Entry, EntryKind, Grant, Paid, Refund};
+use tollgate_core::error::StoreError;
+use tollgate_core::id::{HoldId, OrgId};
+
+use super::rows::{self, State, signed};
+use crate::changes::log;
+use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
+use crate::session::{Session, values};
+
+pub(super) async fn grant(
+    session: &mut impl Session,
+    grant: &Grant,
+    change: &Change,
+) -> Result<Balance, StoreError> {
+    let organization = &grant.organization;
+    let mut account = advanced(session, organization, change.at).await?;
+    if let Some(reference) = &grant.reference
+        && is_used(session, organization, reference).await?
+    {
+        return Ok(account.balance);
+    }
+    let granted = account.grant(grant.credits, grant.priority, grant.expires_at);
+    granted.map_err(|_| StoreError::conflict("the grant would overflow the wallet"))?;
+    let mut entry = entry(
+        organization,
+        EntryKind::Grant,
+        signed(grant.credits),
+        change,
+    );
+    entry.reference.clone_from(&grant.reference);
+    write(session, &account, entry, ChangeKind::CreditsGranted, change).await
+}
+
+pub(super) async fn withdraw(
+    session: &mut impl Session,
+    organization: &OrgId,
+    credits: u64,
+    change: &Change,
+) -> Result<Balance, StoreError> {
+    let mut account = advanced(session, organization, change.at).await?;
+    account.withdraw(credits).map_err(|available| {
+        StoreError::conflict(format!("the wallet has {available} credits to take back"))
+    })?;
+    let credits = signed(credits).saturating_neg();
+    let entry = entry(organization, EntryKind::Withdrawal, credits, change);
+    write(
+        session,
+        &account,
+        entry,
+        ChangeKind::CreditsWithdrawn,
+        change,
+    )
+    .await
+}
+
+pub(super) async fn refund(
+    session: &mut impl Session,
+    refund: &Refund,
+    change: &Change,
+) -> Result<Balance, StoreError> {
+    let organization = &refund.organization;
+    let found = rows::holds(session, std::iter::once(refund.hold)).await?;
+    let hold = found.into_iter().map(|(_, hold)| hold);
+    let mut settled =
+        hold.filter(|hold| hold.state == State::Settled && hold.organization == *organization);
+    let Some(mut hold) = settled.next() else {
+        return Err(StoreError::not_found("no such hold was settled"));
+    };
+    let mut account = advanced(session, organization, change.at).await?;
+    if is_used(session, organization, &refund.reference).await? {
+        return Ok(account.balance);
+    }
+    let left = hold.paid.credits.saturating_sub(hold.refunded);
+    if refund.credits > left {
+        let few = format!("{left} credits of the charge are left to give back");
+        return Err(StoreError::conflict(few));
+    }
+    hold.refunded = hold.refunded.saturating_add(refund.credits);
+    account.refund(Paid {
+        credits: refund.credits,
+        ..hold.paid
+    });
+    rows::update_holds(session, std::iter::once((refund.hold, &hold))).await?;
+    let entry = Entry {
+        hold: Some(refund.hold),
+        reference: Some(refund.reference.clone()),
+        ..entry(
+            organization,
+            EntryKind::Refund,
+            signed(refund.credits),
+            change,
+        )
+    };
+    write(
+        session,
+        &account,
+        entry,
+        ChangeKind::CreditsRefunded,
+        change,
+    )
+    .await
+}
+
+/// Ends holds that are due, charging what is owed of them.
+pub(super) async fn expire(
+    session: &mut impl Session,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let mut due = rows::due(session, now, limit).await?;
+    let organizations: Vec<OrgId> = due
+        .iter()
+        .map(|(_, hold)| hold.organization.clone())
+        .collect();
+    let accounts = rows::accounts(session, &organizations).await?;
+    let mut accounts: BTreeMap<OrgId, Account> = accounts.into_iter().collect();
+    let (mut lines, mut freed) = (Vec::new(), Vec::new());
+    for (id, hold) in &mut due {
+        let account = accounts.entry(hold.organization.clone()).or_default();
+        let owed = hold.owed;
+        let how = if owed > 0 {
+            State::Settled
+        } else {
+            State::Expired
+        };
+        hold.end(account, now, how, owed);
+        lines.extend(hold.line(*id, account, now));
+        match (hold.idempotent, owed) {
+            (true, 0) => freed.push(*id),
+            (true, _) => rows::end_repeat(session, *id, None).await?,
+            (false, _) => {}
+        }
+    }
+    rows::update_holds(session, due.iter().map(|(id, hold)| (*id, hold))).await?;
+    rows::write_accounts(session, accounts.iter()).await?;
+    rows::insert_lines(session, &lines).await?;
+    rows::free_repeats(session, &freed).await?;
+    Ok(due.len().try_into().unwrap_or(u64::MAX))
+}
+
+/// Deletes what ended long ago.
+pub(super) async fn forget(
+    session: &mut impl Session,
+    ended_before: Timestamp,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let newest = HoldId::from_parts(ended_before, &[0; 10]);
+    let holds = values![newest.as_bytes(), ended_before, limit];
+    let holds = session.execute(hold_sql::FORGET, holds).await?;
+    let repeats = session
+        .execute(repeat_sql::FORGET, values![now, limit])
+        .await?;
+    Ok(holds.saturating_add(repeats))
+}
+
+/// The account as it is at this point; what lapsed until then is written down.
+async fn advanced(
+    session: &mut impl Session,
+    organization: &OrgId,
+    now: Timestamp,
+) -> Result<Account, StoreError> {
+    let mut account = rows::account(session, organization).await?;
+    let advanced = account.advance(now, None);
+    let lines: Vec<_> = rows::advance_lines(organization, now, advanced, account.balance).collect();
+    if !lines.is_empty() {
+        rows::insert_lines(session, &lines).await?;
+        rows::write_accounts(session, std::iter::once((organization, &account))).await?;
+    }
+    Ok(account)
+}
+
+async fn is_used(
+    session: &mut impl Session,
+    organization: &OrgId,
+    reference: &str,
+) -> Result<bool, StoreError> {
+    let row = values![organization.as_str(), reference];
+    let seen = session
+        .fetch_optional(entry_sql::HAS_REFERENCE, row)
+        .await?;
+    Ok(seen.is_some())
+}
+
+fn entry(organization: &OrgId, kind: EntryKind, credits: i64, change: &Change) -> Entry {
+    Entry {
+        actor: Some(change.actor.as_str().to_owned()),
+        reason: change.reason.clone(),
+        ..rows::entry(organization, change.at, kind, credits)
+    }
+}
+
+/// Writes an account, what happened to it, and that it changed.
+async fn write(
+    session: &mut impl Session,
+    account: &Account,
+    mut entry: Entry,
+    kind: ChangeKind,
+    change: &Change,
+) -> Result<Balance, StoreError> {
+    entry.balance = account.balance.funds();
+    let organization = &entry.organization;
+    rows::write_accounts(session, std::iter::once((organization, account))).await?;
+    rows::insert_entry(session, &entry).await?;
+    log(session, kind, None, organization, change).await?;
+    Ok(account.balance)
+}

@@ -1,0 +1,154 @@
+//! Group commit: what comes while a transaction is being written shares the next one.
+//!
+//! Nobody waits for more to come. Whoever asks while nothing is being written has a transaction
+//! begun at once; whoever asks meanwhile is in the next. So one caller has the latency of one
+//! commit, and many share its price.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tollgate_core::error::{StoreError, StoreErrorKind};
+use tollgate_core::reply::Reply;
+
+use super::batch::{Batch, Op};
+use crate::session::{Backend, Transaction};
+
+/// How many operations share a transaction at most.
+const MOST_AT_ONCE: usize = 512;
+/// How many wait at most; the next is refused at once, which tells the caller to come later.
+const MOST_WAITING: usize = 4096;
+
+/// Tells whoever asked.
+pub(super) type Tell<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What waits to be decided.
+#[derive(Clone, Default)]
+pub(crate) struct Queue(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    ops: VecDeque<Op>,
+    /// Whether somebody takes care of them.
+    led: bool,
+}
+
+impl Queue {
+    /// Asks, and answers when what was decided is durable.
+    pub(super) fn ask<B: Backend, T: Send + 'static>(
+        &self,
+        backend: &B,
+        op: impl FnOnce(Tell<T>) -> Op + Send + 'static,
+    ) -> Reply<T> {
+        let (queue, backend) = (self.clone(), backend.clone());
+        Reply::later(async move {
+            let (tell, told) = oneshot::channel();
+            if queue.push(op(tell))? {
+                let lead = Lead(queue);
+                tokio::spawn(async move { lead.run(&backend).await });
+            }
+            told.await.unwrap_or_else(|_| Err(abandoned()))
+        })
+    }
+
+    /// Adds an operation, and says whether somebody has to begin with them.
+    fn push(&self, op: Op) -> Result<bool, StoreError> {
+        let mut waiting = self.0.lock();
+        if waiting.ops.len() >= MOST_WAITING {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "too many charges wait to be written",
+            ));
+        }
+        waiting.ops.push_back(op);
+        Ok(!std::mem::replace(&mut waiting.led, true))
+    }
+}
+
+/// Whoever writes. Should its task end early, those who wait are told.
+struct Lead(Queue);
+
+impl Lead {
+    async fn run<B: Backend>(self, backend: &B) {
+        while self.has_more() {
+            let transaction = backend.write().await;
+            // Whoever came while the connection was busy is in.
+            let ops = self.take();
+            match transaction {
+                Ok(transaction) => decide(transaction, backend, ops).await,
+                Err(error) => ops.into_iter().for_each(|op| op.fail(&error)),
+            }
+        }
+    }
+
+    /// Whether anything waits; if not, the next who asks leads.
+    fn has_more(&self) -> bool {
+        let mut waiting = self.0.0.lock();
+        waiting.led = !waiting.ops.is_empty();
+        waiting.led
+    }
+
+    fn take(&self) -> Vec<Op> {
+        let mut waiting = self.0.0.lock();
+        let count = waiting.ops.len().min(MOST_AT_ONCE);
+        // Whoever has gone away meanwhile asks for nothing any more.
+        waiting.ops.drain(..count).filter(Op::is_wanted).collect()
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut waiting = self.0.0.lock();
+        if std::mem::take(&mut waiting.led) {
+            let ops = std::mem::take(&mut waiting.ops);
+            drop(waiting);
+            ops.into_iter().for_each(|op| op.fail(&abandoned()));
+        }
+    }
+}
+
+/// Decides operations together. Where what one of them needs is damaged, each is tried alone, so
+/// that nobody else suffers.
+async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
+    match write(transaction, &ops).await {
+        Ok(batch) => batch.tell(ops),
+        Err(error) if error.kind() == StoreErrorKind::Corrupt && ops.len() > 1 => {
+            for op in ops {
+                match alone(backend, &op).await {
+                    Ok(batch) => batch.tell(vec![op]),
+                    Err(error) => op.fail(&error),
+                }
+            }
+        }
+        Err(error) => ops.into_iter().for_each(|op| op.fail(&error)),
+    }
+}
+
+async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
+    write(backend.write().await?, std::slice::from_ref(op)).await
+}
+
+async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, StoreError> {
+    let mut batch = Batch::read(&mut transaction, ops).await?;
+    batch.decide(ops);
+    batch.write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(batch)
+}
+
+fn abandoned() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "whoever was to write the charge has ended",
+    )
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("waiting", &self.0.lock().ops.len())
+            .finish()
+    }
+}
