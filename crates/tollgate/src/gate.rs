@@ -13,7 +13,6 @@ use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
 use tollgate_core::credits::{Balance, Grant};
-use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
 use tollgate_core::keyring::{Keyring, KeyringError};

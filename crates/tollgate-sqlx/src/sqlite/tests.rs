@@ -2,7 +2,7 @@ use tollgate_core::credits::{Grant, Ledger};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::KeyStore;
-use tollgate_testkit::records::{api_key, at, change, digest, org, organization};
+use tollgate_testkit::records::{api_key, change, digest, org, organization};
 
 use super::*;
 use crate::session::{Session, Transaction, values};

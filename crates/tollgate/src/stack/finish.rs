@@ -100,10 +100,8 @@ impl Finish {
             self.write_headers(passage, denial.as_ref(), &mut response);
             self.record(passage, outcome, Some(status));
             // A stream, and whoever has taken the connection over, close their tab themselves.
-            let tab = match passage.tab.as_mut() {
-                Some(tab) if tab.outlives(status) => None,
-                _ => passage.tab.take(),
-            };
+            let outlives = passage.tab.as_mut().is_some_and(|tab| tab.outlives(status));
+            let tab = if outlives { None } else { passage.tab.take() };
             (tab, passage.in_flight.take())
         });
         if let Some(denial) = denial.as_ref().filter(|denial| denial.reason().is_some()) {
