@@ -43,8 +43,15 @@ fn routes(gate: &Gate, door: Door) -> Routes {
         "done"
     }
     let signed_in = |session: Session| async move { session.user().to_owned() };
+    let waits = door.clone();
     let wait = move || async move { door.pass().await };
+    let wait_once = move || async move { waits.pass().await };
+    let large = async || "x".repeat(70_000);
+    let once = || authenticated().idempotency_key_required();
     gate.routes()
+        .post("/once", done, once())
+        .post("/once/large", large, once())
+        .post("/once/slow", wait_once, once())
         .get("/health", done, public())
         .get("/maybe", done, optional())
         .get("/any", done, authenticated())
@@ -83,6 +90,7 @@ async fn all(errors: Errors) -> Vec<Case> {
     table.permissions().await;
     table.limits(&door).await;
     table.money_and_stores().await;
+    table.repeats(&door).await;
     table.sessions().await;
     table.states().await;
     table.cases
@@ -244,7 +252,12 @@ async fn details_name_what_is_required_and_what_is_missing() {
             &key,
             r#"{"entitlement":"format.stix","plan":"free"}"#,
         ),
-        ("GET", "/paid", &key, r#"{"available":0,"required":7}"#),
+        (
+            "GET",
+            "/paid",
+            &key,
+            r#"{"available":0,"price":"7","required":7}"#,
+        ),
     ] {
         assert_eq!(
             details(method.parse().unwrap(), path, key).await,

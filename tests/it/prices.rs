@@ -68,7 +68,7 @@ async fn more_items_than_the_wallet_has_are_a_402_and_cost_nothing() {
         (402, "insufficient_credits")
     );
     let details = answer.json()["error"]["details"].to_string();
-    assert_eq!(details, r#"{"available":8,"required":9}"#);
+    assert_eq!(details, r#"{"available":8,"price":"3/item","required":9}"#);
     assert_eq!(app.balance("acme").available(), 8);
     assert_eq!(
         app.post("/items").key(&key).json("[1,2]").status().await,

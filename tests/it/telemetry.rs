@@ -82,6 +82,8 @@ async fn decisions_are_counted_by_template_and_outcome_and_look_ups_by_result() 
                 .to_owned(),
             1,
         ),
+        ("tollgate_holds_total{ending=charged}".to_owned(), 3),
+        ("tollgate_credits_charged_total{}".to_owned(), 3),
         ("tollgate_lookups_total{result=hit}".to_owned(), 5),
         ("tollgate_lookups_total{result=miss}".to_owned(), 2),
         ("tollgate_lookups_total{result=unknown}".to_owned(), 2),

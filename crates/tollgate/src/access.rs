@@ -14,6 +14,7 @@
 use http::StatusCode;
 use tollgate_core::credits::Price;
 
+use crate::idempotency::Repeats;
 use crate::tab::ChargePolicy;
 
 /// What a route demands of its callers, and what it costs them.
@@ -32,6 +33,7 @@ pub struct Access {
     pub(crate) billing_restricted: bool,
     pub(crate) query_key: bool,
     pub(crate) charge: ChargePolicy,
+    pub(crate) repeats: Repeats,
     pub(crate) observed: Checks,
     pub(crate) description: String,
 }
@@ -128,6 +130,7 @@ impl Access {
             billing_restricted: false,
             query_key: true,
             charge: ChargePolicy::NORMAL,
+            repeats: Repeats::Unknown,
             observed: Checks(0),
             description: String::new(),
         }
@@ -203,6 +206,22 @@ impl Access {
     /// Answers only when the charge is durable.
     pub const fn settle_before_reply(mut self) -> Self {
         self.charge.before_reply = true;
+        self
+    }
+
+    /// Does its work, and charges for it, once for each `Idempotency-Key`: a request that comes
+    /// again is told the first one's outcome. Answers only when that is durable.
+    ///
+    /// A body of more than 64 KiB is a 413. An outcome of more, or one that streams, is not stored:
+    /// whoever repeats its request is told so, and pays nothing.
+    pub const fn idempotent(mut self) -> Self {
+        self.repeats = Repeats::Known;
+        self
+    }
+
+    /// As [`idempotent`](Self::idempotent), and turns away requests without a key.
+    pub const fn idempotency_key_required(mut self) -> Self {
+        self.repeats = Repeats::Required;
         self
     }
 

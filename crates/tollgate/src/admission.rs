@@ -23,6 +23,7 @@ use crate::authenticate::{identify, judge_organization};
 use crate::credential::{Place, Presented};
 use crate::denial::{Denial, DenialKind};
 use crate::guard::Guard;
+use crate::idempotency::Repeats;
 use crate::passage::{Passage, Ticket};
 use crate::principal::Principal;
 use crate::rate_limit::Case;
@@ -165,7 +166,7 @@ fn consume(
     };
     match case.judge(passage) {
         Reply::Now(judged) => match observe(route, Check::Rate, || judged) {
-            Ok(()) => charge(route, ticket, passage, key, now),
+            Ok(()) => charge_first(route, ticket, passage, key, now),
             Err(denial) => Reply::failed(denial),
         },
         Reply::Later(judged) => {
@@ -173,7 +174,8 @@ fn consume(
             Reply::later(async move {
                 let judged = judged.await;
                 observe(&route, Check::Rate, || judged)?;
-                let charged = ticket.with(|passage| charge(&route, &ticket, passage, &key, now));
+                let charged =
+                    ticket.with(|passage| charge_first(&route, &ticket, passage, &key, now));
                 charged.await
             })
         }
@@ -192,7 +194,22 @@ fn judge(route: &Route, key: &VerifiedKey, address: Option<IpAddr>) -> Result<()
     observe(route, Check::Plan, || scope_guard::judge_plan(route, key))
 }
 
-fn charge(
+/// Step 10. A route that knows requests that come again does it itself, once it has read the body.
+fn charge_first(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    passage: &mut Passage,
+    key: &VerifiedKey,
+    now: Moment,
+) -> Reply<(), Denial> {
+    if route.access.repeats == Repeats::Unknown {
+        charge(route, ticket, passage, key, now)
+    } else {
+        Reply::ready(())
+    }
+}
+
+pub(crate) fn charge(
     route: &Arc<Route>,
     ticket: &Ticket,
     passage: &mut Passage,

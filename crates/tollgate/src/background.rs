@@ -175,6 +175,7 @@ async fn sweep(gate: &Gate) -> Result<(), StoreError> {
         let asked = gate.till().ledger.expire(gate.clock().now().wall, BATCH);
         let ended = within(gate.clock(), DEADLINE, "the ledger", asked).await?;
         if ended > 0 {
+            gate.till().telemetry.holds("expired", ended);
             tracing::warn!(holds = ended, "ended holds past their deadline");
         }
         if ended < u64::from(BATCH) {

@@ -1,6 +1,9 @@
 //! What a handler says about the price of its work.
 
+use std::num::NonZeroU32;
+
 use axum::extract::FromRequestParts;
+use futures_util::Stream;
 use http::request;
 use tollgate_core::credits::Price;
 use tollgate_core::deadline::within;
@@ -8,6 +11,7 @@ use tollgate_core::deadline::within;
 use crate::access::Check;
 use crate::admission::would_refuse;
 use crate::denial::{Denial, DenialKind};
+use crate::metered::{Metered, price_of_each};
 use crate::passage::Ticket;
 use crate::tab::Tab;
 
@@ -117,8 +121,55 @@ impl Bill {
         charged.ok_or_else(|| DenialKind::Unavailable.into())
     }
 
+    /// Charges a stream by its items, at the route's price of each, a slice at a time and ahead of
+    /// delivery. Each item comes out as `Ok`; where the wallet is empty the last one is a [`Denial`].
+    ///
+    /// Give it to the response's body, and the hold goes on until that ends. A smaller slice asks
+    /// the ledger more often, a larger one holds more that may not be needed.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use std::num::NonZeroU32;
+    ///
+    /// use axum::body::Body;
+    /// use futures_util::{Stream, StreamExt};
+    /// use tollgate::Bill;
+    ///
+    /// async fn export(bill: Bill) -> Body {
+    ///     let rows = futures_util::stream::iter(["{\"n\":1}\n", "{\"n\":2}\n"]);
+    ///     let rows = bill.meter(rows, NonZeroU32::new(100).unwrap());
+    ///     Body::from_stream(rows.map(|row| {
+    ///         // A last line that says why there are no more.
+    ///         let end = |denial: tollgate::Denial| format!("{{\"error\":\"{}\"}}\n", denial.kind().code());
+    ///         Ok::<_, Infallible>(row.map_or_else(end, str::to_owned))
+    ///     }))
+    /// }
+    /// ```
+    pub fn meter<S: Stream>(self, items: S, slice: NonZeroU32) -> Metered<S> {
+        let each = self.on_tab(Ok(0), |tab| {
+            tab.outlive();
+            Ok(price_of_each(tab.price()))
+        });
+        Metered::new(items, self, each.and_then(|each| each), slice)
+    }
+
+    /// Records what was delivered of a stream, which is held.
+    pub(crate) fn deliver(&self, credits: u64) {
+        // Without a tab there is nothing to charge.
+        let _ = self.on_tab((), |tab| tab.record(credits));
+    }
+
+    /// The stream has ended: what was recorded is charged.
+    pub(crate) fn close(&self) {
+        if self.charged
+            && let Some(mut tab) = self.ticket.with(|passage| passage.tab.take())
+        {
+            tab.end_stream();
+        }
+    }
+
     /// Works on the open tab. Where nothing is charged there never was one.
-    fn on_tab<T>(
+    pub(crate) fn on_tab<T>(
         &self,
         free: T,
         work: impl FnOnce(&mut Tab) -> Result<T, Denial>,
@@ -157,7 +208,7 @@ impl<S: Sync> FromRequestParts<S> for Bill {
         let Some(ticket) = Ticket::find(&parts.extensions) else {
             return Err(Denial::misplaced("CreditMeterLayer"));
         };
-        let charged = ticket.with(|passage| passage.tab.is_some());
+        let charged = ticket.with(|passage| passage.tab.as_ref().is_some_and(|tab| !tab.is_free()));
         Ok(Self {
             ticket: ticket.clone(),
             charged,

@@ -30,6 +30,7 @@ use crate::client_address::TrustedProxies;
 use crate::credential::{Credentials, Presented, Reader};
 use crate::denial::{Denial, DenialKind};
 use crate::envelope::Errors;
+use crate::meter::CreditHeaders;
 use crate::passage::{Passage, RateReport};
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
@@ -78,6 +79,7 @@ struct Inner {
     failures: Failures,
     rates: Rates,
     rate_headers: RateHeaders,
+    credit_headers: Option<CreditHeaders>,
     stranger_limits: Option<Limits>,
     till: Till,
     usage: UsageLog<VerifiedKey>,
@@ -126,6 +128,7 @@ impl Gate {
     }
 
     /// The credits of organizations: grants, refunds, balances, books.
+    #[must_use]
     pub const fn credits(&self) -> Credits<'_> {
         Credits(self)
     }
@@ -199,6 +202,10 @@ impl Gate {
 
     pub(crate) fn rates(&self) -> &Rates {
         &self.0.rates
+    }
+
+    pub(crate) fn credit_headers(&self) -> Option<&CreditHeaders> {
+        self.0.credit_headers.as_ref()
     }
 
     pub(crate) fn rate_headers(&self) -> RateHeaders {

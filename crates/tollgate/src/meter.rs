@@ -34,16 +34,17 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use tollgate_core::clock::Moment;
-use tollgate_core::credits::HoldAnswer;
+use tollgate_core::credits::{HoldAnswer, HoldRequest, Idempotency, Outcome, Repeat};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
 use tower_layer::Layer;
 
-use crate::access::Access;
-use crate::denial::Denial;
+use crate::access::{Access, Check};
+use crate::admission::would_refuse;
+use crate::denial::{Denial, DenialKind};
 use crate::gate::{Gate, StartError};
 use crate::guard::{Guard, Guarded};
 use crate::passage::{Passage, Ticket};
@@ -73,6 +74,35 @@ impl<S> Layer<S> for CreditMeterLayer {
 
     fn layer(&self, inner: S) -> Self::Service {
         Guarded::new(inner, self.0.clone())
+    }
+}
+
+/// The names of the headers that tell what a request was charged, and what is left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use = "pass it to the gate"]
+pub struct CreditHeaders {
+    pub(crate) charged: HeaderName,
+    pub(crate) remaining: HeaderName,
+}
+
+impl CreditHeaders {
+    /// `X-Credits-Charged` and `X-Credits-Remaining`.
+    pub const fn new() -> Self {
+        Self {
+            charged: HeaderName::from_static("x-credits-charged"),
+            remaining: HeaderName::from_static("x-credits-remaining"),
+        }
+    }
+
+    /// Other names.
+    pub const fn named(charged: HeaderName, remaining: HeaderName) -> Self {
+        Self { charged, remaining }
+    }
+}
+
+impl Default for CreditHeaders {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -136,6 +166,51 @@ pub(crate) fn judge(
             })
         }
     }
+}
+
+/// Opens the tab of a request with an idempotency key, or says what the first one was told.
+pub(crate) async fn judge_once(
+    route: &Arc<Route>,
+    ticket: &Ticket,
+    key: &VerifiedKey,
+    now: Moment,
+    idempotency: Arc<Idempotency>,
+) -> Result<Option<Outcome>, Denial> {
+    let till = route.gate.till();
+    let request = ticket.with(|passage| {
+        let (mut tab, request) = Tab::prepare(route, key, passage.request_id, now.wall);
+        tab.do_once();
+        passage.tab = Some(tab);
+        request
+    });
+    let least = request.least;
+    let request = HoldRequest {
+        idempotency: Some(idempotency),
+        ..request
+    };
+    let asked = till.ledger.hold(request);
+    let held = within(&*till.clock, till.deadline, "the ledger", asked).await;
+    till.telemetry
+        .store_took("hold", age(now.steady, till.clock.now()));
+    let stored = match &held {
+        Ok(HoldAnswer::Repeated(Repeat::Done(outcome))) => Some(Arc::clone(outcome)),
+        _ => None,
+    };
+    ticket.with(|passage| {
+        let noted = note(passage, held, least);
+        match noted {
+            _ if stored.is_some() => Ok(stored),
+            Err(denial)
+                if denial.kind() == DenialKind::InsufficientCredits
+                    && route.access.observed.has(Check::Credits) =>
+            {
+                would_refuse(route, &denial);
+                drop(passage.tab.take());
+                Ok(None)
+            }
+            noted => noted.map(|()| None),
+        }
+    })
 }
 
 fn note(

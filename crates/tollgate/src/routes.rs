@@ -39,6 +39,7 @@ use tower_service::Service;
 
 use crate::access::{Access, Who};
 use crate::gate::{Gate, StartError};
+use crate::idempotency::Repeats;
 use crate::routes::handler::{GuardedHandler, ServiceHandler};
 use crate::stack::{GateService, StackLayer};
 
@@ -77,7 +78,10 @@ macro_rules! verbs {
             H: Handler<T, S>,
             T: 'static,
         {
-            self.mount($method, path, access, |route| on($filter, GuardedHandler::new(handler, route)))
+            self.mount($method, path, access, |route| match route.access.repeats {
+                Repeats::Unknown => on($filter, GuardedHandler::new(handler, route)),
+                _ => on($filter, GuardedHandler::once(handler, route)),
+            })
         }
     )+};
 }
@@ -115,8 +119,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         H: Handler<T, S>,
         T: 'static,
     {
-        self.mount("*", path, access, |route| {
-            any(GuardedHandler::new(handler, route))
+        self.mount("*", path, access, |route| match route.access.repeats {
+            Repeats::Unknown => any(GuardedHandler::new(handler, route)),
+            _ => any(GuardedHandler::once(handler, route)),
         })
     }
 
@@ -261,9 +266,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             self.problems.push("there are two fallbacks".to_owned());
             return self;
         }
-        self.router = self
-            .router
-            .fallback(GuardedHandler::new(handler, Arc::clone(&route)));
+        let guarded = Arc::clone(&route);
+        self.router = match route.access.repeats {
+            Repeats::Unknown => self.router.fallback(GuardedHandler::new(handler, guarded)),
+            _ => self.router.fallback(GuardedHandler::once(handler, guarded)),
+        };
         self.declared.push(Declared {
             methods: "*",
             path: None,

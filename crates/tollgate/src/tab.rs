@@ -1,12 +1,13 @@
 //! What a request owes: opened before the handler, closed exactly once.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tollgate_core::clock::{Clock, Timestamp};
-use tollgate_core::credits::{Extension, HoldAnswer, HoldRequest, Ledger, Price};
+use tollgate_core::credits::{Extension, HoldAnswer, HoldRequest, Ledger, Outcome, Price, Repeat};
 use tollgate_core::id::{HoldId, OrgId, RequestId};
 use tollgate_core::reply::Reply;
 
@@ -37,8 +38,41 @@ pub(crate) struct Till {
     pub(crate) hold_for: Duration,
     /// How long ended holds are remembered.
     pub(crate) remember_for: Duration,
+    /// How long idempotency keys are remembered.
+    pub(crate) remember_outcomes_for: Duration,
+    /// Who is told of wallets that run low.
+    pub(crate) low_balance: LowBalance,
     /// The holds that are renewed.
     pub(crate) live: Live,
+}
+
+/// Tells the app when a wallet falls below a threshold.
+#[derive(Clone, Default)]
+pub(crate) struct LowBalance(Option<(u64, Arc<OnLowBalance>)>);
+
+type OnLowBalance = dyn Fn(&OrgId, u64) + Send + Sync;
+
+impl LowBalance {
+    pub(crate) fn new(below: u64, tell: impl Fn(&OrgId, u64) + Send + Sync + 'static) -> Self {
+        Self(Some((below, Arc::new(tell))))
+    }
+
+    /// Tells once for each time that a wallet falls below, not for each request after that.
+    fn note(&self, organization: &OrgId, before: u64, available: u64) {
+        if let Some((below, tell)) = &self.0
+            && available < *below
+            && before >= *below
+        {
+            tell(organization, available);
+        }
+    }
+}
+
+impl fmt::Debug for LowBalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = self.0.as_ref().map(|(below, _)| below);
+        f.debug_tuple("LowBalance").field(&below).finish()
+    }
 }
 
 /// How a route charges.
@@ -79,6 +113,8 @@ pub(crate) struct Tab {
     held: u64,
     /// What the wallet had beside the hold, when it was asked last.
     available: u64,
+    /// Whether the plan brings credits each month.
+    monthly: bool,
     /// What the handler said the work costs.
     recorded: Option<u64>,
     /// What the items that the handler counted cost.
@@ -86,6 +122,10 @@ pub(crate) struct Tab {
     stage: Stage,
     /// Whether its hold is renewed.
     live: bool,
+    /// Whether the request has an idempotency key.
+    once: bool,
+    /// What the request that comes again is told.
+    outcome: Option<Outcome>,
 }
 
 /// How far a tab has come.
@@ -114,6 +154,8 @@ impl Tab {
         let mut random = [0; 10];
         fastrand::fill(&mut random);
         let id = HoldId::from_parts(now, &random);
+        // A key whose environment is free opens a tab only to know requests that come again.
+        let price = if key.free { Price::Free } else { price };
         let (least, most) = price.held_first();
         let request = HoldRequest {
             id,
@@ -137,10 +179,13 @@ impl Tab {
             policy: charge,
             held: 0,
             available: 0,
+            monthly: request.allowance.is_some(),
             recorded: None,
             counted: None,
             stage: Stage::Asked,
             live: false,
+            once: false,
+            outcome: None,
         };
         (tab, request)
     }
@@ -178,6 +223,37 @@ impl Tab {
         }
     }
 
+    /// What a response of this status costs, and what the wallet has left then.
+    pub(crate) fn bill_of(&self, status: StatusCode) -> Option<(u64, u64)> {
+        // What a stream costs is not known before its end.
+        if self.stage != Stage::Held {
+            return None;
+        }
+        let due = self.due(Ending::Answered(status));
+        let back = self.held.saturating_sub(due);
+        Some((due, self.available.saturating_add(back)))
+    }
+
+    /// Whether nothing is charged.
+    pub(crate) const fn is_free(&self) -> bool {
+        self.price.is_free()
+    }
+
+    pub(crate) const fn is_once(&self) -> bool {
+        self.once
+    }
+
+    /// The request has an idempotency key: it answers when its outcome is durable.
+    pub(crate) const fn do_once(&mut self) {
+        self.once = true;
+        self.policy.before_reply = true;
+    }
+
+    /// Keeps what is to be stored with the charge.
+    pub(crate) fn keep_outcome(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
     /// Renews the hold until the tab is closed.
     pub(crate) fn keep_alive(&mut self) {
         if !std::mem::replace(&mut self.live, true) {
@@ -207,11 +283,17 @@ impl Tab {
     pub(crate) fn note(&mut self, answer: &HoldAnswer, wanted: u64) -> Result<(), Denial> {
         match answer {
             HoldAnswer::Held { credits, available } => {
+                let more = credits.saturating_sub(self.held);
                 self.held = *credits;
                 self.available = *available;
                 if self.stage == Stage::Asked {
                     self.stage = Stage::Held;
                 }
+                self.gate.till().low_balance.note(
+                    &self.organization,
+                    available.saturating_add(more),
+                    *available,
+                );
                 Ok(())
             }
             HoldAnswer::Insufficient { available } => {
@@ -219,13 +301,27 @@ impl Tab {
                     // Nothing was opened, so there is nothing to close.
                     self.stage = Stage::Closed;
                 }
-                Err(Denial::new(DenialKind::InsufficientCredits)
+                self.gate.till().telemetry.holds("refused", 1);
+                let mut denial = Denial::new(DenialKind::InsufficientCredits)
+                    .with_detail("price", self.price.to_string())
                     .with_detail("required", wanted)
-                    .with_detail("available", available.saturating_add(self.held)))
+                    .with_detail("available", available.saturating_add(self.held));
+                if self.monthly {
+                    let next = self.gate.clock().now().wall.start_of_next_month();
+                    denial = denial.with_detail("next_allowance_at", next.as_unix_secs_ceil());
+                }
+                Err(denial)
             }
-            HoldAnswer::Repeated(_) => {
+            HoldAnswer::Repeated(repeat) => {
                 self.stage = Stage::Closed;
-                Err(Denial::new(DenialKind::Internal).with_reason("the request was no repetition"))
+                self.gate.till().telemetry.holds("repeated", 1);
+                Err(match repeat {
+                    Repeat::Running => Denial::new(DenialKind::RequestInProgress)
+                        .with_retry_after(Duration::from_secs(1)),
+                    Repeat::Different => DenialKind::IdempotencyKeyReused.into(),
+                    // Whoever can give the outcome again has taken it out before.
+                    Repeat::NotStored | Repeat::Done(_) => DenialKind::OutcomeNotStored.into(),
+                })
             }
         }
     }
@@ -259,12 +355,6 @@ impl Tab {
         };
         match ending {
             Ending::Answered(status) if (self.policy.charges)(status) => {
-                if self.recorded.is_none() && matches!(self.price, Price::Between { .. }) {
-                    tracing::error!(
-                        hold.id = %self.id,
-                        "a handler with a dynamic price recorded none; charging the least"
-                    );
-                }
                 self.recorded.unwrap_or(least)
             }
             Ending::Answered(_) => 0,
@@ -275,14 +365,32 @@ impl Tab {
         }
     }
 
+    /// A stream has ended, or was dropped: what was delivered is charged.
+    pub(crate) fn end_stream(&mut self) {
+        let due = self.recorded.unwrap_or(0);
+        drop(self.end(due, true));
+    }
+
     /// Closes the tab, and says what was charged. A close that waits goes on by itself.
     pub(crate) fn close(&mut self, ending: Ending) -> Closing {
         let due = self.due(ending);
-        self.close_with(due)
+        let good = matches!(ending, Ending::Answered(status) if (self.policy.charges)(status));
+        if good && self.recorded.is_none() && matches!(self.price, Price::Between { .. }) {
+            tracing::error!(
+                hold.id = %self.id,
+                "a handler with a dynamic price recorded none; charging the least"
+            );
+        }
+        self.end(due, good)
     }
 
     /// Charges this much now, whatever becomes of the request.
     pub(crate) fn close_with(&mut self, due: u64) -> Closing {
+        self.end(due, true)
+    }
+
+    /// What was good is settled even if it costs nothing, so that its outcome is known.
+    fn end(&mut self, due: u64, good: bool) -> Closing {
         let stage = std::mem::replace(&mut self.stage, Stage::Closed);
         if stage == Stage::Closed {
             return Closing::Done(Some(0));
@@ -296,6 +404,8 @@ impl Tab {
             id: self.id,
             organization: self.organization.clone(),
             due,
+            settles: due > 0 || (self.once && good),
+            outcome: self.outcome.take(),
             // A hold that was never answered is left to the sweeper if it cannot be voided now:
             // a ledger that is down would collect one such task for each request.
             retry: stage != Stage::Asked,
@@ -304,9 +414,9 @@ impl Tab {
         match end.ask() {
             Reply::Now(Ok(settlement)) => Closing::Done(Some(end.report(settlement))),
             reply => {
-                let (tell, told) = oneshot::channel();
+                let (waiter, told) = oneshot::channel();
                 // A task of its own: whoever waits for the charge may go away, the charge may not.
-                till.tasks.spawn(end.finish(reply, tell));
+                till.tasks.spawn(end.finish(reply, waiter));
                 Closing::Waits(told)
             }
         }
@@ -316,8 +426,7 @@ impl Tab {
 impl Drop for Tab {
     fn drop(&mut self) {
         if self.stage != Stage::Closed {
-            let due = self.due(Ending::HungUp);
-            drop(self.close_with(due));
+            drop(self.close(Ending::HungUp));
         }
     }
 }

@@ -5,6 +5,8 @@
 //! | `tollgate_decisions_total` | `route` (the template), `outcome` (`2xx`, …, or a denial's code) |
 //! | `tollgate_lookups_total` | `result`: `hit`, `miss`, `unknown` |
 //! | `tollgate_store_seconds` | `operation`: `lookup`, `hold`, `settle`, … |
+//! | `tollgate_holds_total` | `ending`: `charged`, `voided`, `expired`, `refused`, `repeated` |
+//! | `tollgate_credits_charged_total` | – |
 //! | `tollgate_would_refuse_total` | `route`, `outcome`, of checks that only observe |
 //!
 //! No label ever holds a key's id or an address.
@@ -23,16 +25,39 @@ pub(crate) struct Telemetry {
     pub(crate) hit: Counter,
     pub(crate) miss: Counter,
     pub(crate) unknown: Counter,
+    charged: Counter,
+    voided: Counter,
+    credits: Counter,
 }
 
 impl Telemetry {
     pub(crate) fn new() -> Self {
+        let holds = |ending: &'static str| counter!("tollgate_holds_total", "ending" => ending);
         let lookup = |result: &'static str| counter!("tollgate_lookups_total", "result" => result);
         Self {
             hit: lookup("hit"),
             miss: lookup("miss"),
             unknown: lookup("unknown"),
+            charged: holds("charged"),
+            voided: holds("voided"),
+            credits: counter!("tollgate_credits_charged_total"),
         }
+    }
+
+    /// A request's hold has ended.
+    pub(crate) fn hold_ended(&self, settled: bool, charged: u64) {
+        if settled {
+            self.charged.increment(1);
+            self.credits.increment(charged);
+        } else {
+            self.voided.increment(1);
+        }
+    }
+
+    /// What else becomes of holds.
+    #[expect(clippy::unused_self, reason = "whoever measures has a Telemetry")]
+    pub(crate) fn holds(&self, ending: &'static str, count: u64) {
+        counter!("tollgate_holds_total", "ending" => ending).increment(count);
     }
 
     #[expect(clippy::unused_self, reason = "whoever measures has a Telemetry")]

@@ -254,6 +254,38 @@ impl Table<'_> {
         );
     }
 
+    pub(super) async fn repeats(&mut self, door: &Door) {
+        let app = self.app;
+        app.organization("again", "pro").await;
+        let key = app.key("again", []).await;
+        let post = async |path: &str, name: &'static str, body: &str| {
+            let call = app.post(path).key(&key).header("idempotency-key", name);
+            call.body(body).send().await
+        };
+        let answer = app.post("/once").key(&key).send().await;
+        let kind = DenialKind::IdempotencyKeyRequired;
+        self.add_identified("no idempotency key", answer, kind);
+        let answer = post("/once", "two words", "").await;
+        self.add_identified("two words", answer, DenialKind::InvalidIdempotencyKey);
+        assert_eq!(post("/once", "k", "one").await.status, 200);
+        let answer = post("/once", "k", "two").await;
+        let kind = DenialKind::IdempotencyKeyReused;
+        self.add_identified("another body", answer, kind);
+        assert_eq!(post("/once/large", "k", "").await.status, 200);
+        let answer = post("/once/large", "k", "").await;
+        self.add_identified("a large outcome", answer, DenialKind::OutcomeNotStored);
+        let second = async {
+            door.knocked().await;
+            let answer = post("/once/slow", "k", "").await;
+            door.open();
+            answer
+        };
+        let (first, second) = tokio::join!(post("/once/slow", "k", ""), second);
+        assert_eq!(first.status, 200);
+        let case = self.add_identified("meanwhile", second, DenialKind::RequestInProgress);
+        case.retry_after = Some("1");
+    }
+
     pub(super) async fn sessions(&mut self) {
         let app = self.app;
         let key = app.key("umbra", []).await;

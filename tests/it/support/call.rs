@@ -35,6 +35,11 @@ impl Call<'_> {
         self
     }
 
+    pub(crate) fn body(mut self, body: &str) -> Self {
+        *self.request.body_mut() = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        self
+    }
+
     pub(crate) fn json(mut self, body: impl Into<Bytes>) -> Self {
         *self.request.body_mut() = Full::new(body.into());
         self.header("content-type", "application/json")

@@ -78,7 +78,7 @@ impl Lead {
             let ops = self.take();
             match transaction {
                 Ok(transaction) => decide(transaction, backend, ops).await,
-                Err(error) => ops.into_iter().for_each(|op| op.fail(&error)),
+                Err(error) => fail_all(ops, &error),
             }
         }
     }
@@ -104,7 +104,7 @@ impl Drop for Lead {
         if std::mem::take(&mut waiting.led) {
             let ops = std::mem::take(&mut waiting.ops);
             drop(waiting);
-            ops.into_iter().for_each(|op| op.fail(&abandoned()));
+            fail_all(ops, &abandoned());
         }
     }
 }
@@ -122,7 +122,7 @@ async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
                 }
             }
         }
-        Err(error) => ops.into_iter().for_each(|op| op.fail(&error)),
+        Err(error) => fail_all(ops, &error),
     }
 }
 
@@ -136,6 +136,12 @@ async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, S
     batch.write(&mut transaction).await?;
     transaction.commit().await?;
     Ok(batch)
+}
+
+fn fail_all(ops: impl IntoIterator<Item = Op>, error: &StoreError) {
+    for op in ops {
+        op.fail(error);
+    }
 }
 
 fn abandoned() -> StoreError {

@@ -31,10 +31,11 @@ async fn hold_all<L: Ledger>(ledger: &L, n: u32, secs: u64) -> u64 {
         deadline: at(secs + 60),
         ..hold_request(n, "acme", 0, 1_000)
     };
-    match ledger.hold(request).await.unwrap() {
-        HoldAnswer::Held { credits, .. } => credits,
-        other => panic!("{other:?}"),
-    }
+    let answer = ledger.hold(request).await.unwrap();
+    let HoldAnswer::Held { credits, .. } = answer else {
+        unreachable!("nothing was asked for at least, but {answer:?}")
+    };
+    credits
 }
 
 /// Of two grants, the one that lapses first pays.

@@ -50,6 +50,16 @@ pub enum DenialKind {
     TooManyInFlight,
     /// The wallet has too few credits. 402 `insufficient_credits`.
     InsufficientCredits,
+    /// The route demands an idempotency key, and none was sent. 400 `idempotency_key_required`.
+    IdempotencyKeyRequired,
+    /// The idempotency key is no good, or there are two. 400 `invalid_idempotency_key`.
+    InvalidIdempotencyKey,
+    /// The first request with this idempotency key is under way. 409 `request_in_progress`.
+    RequestInProgress,
+    /// The request was done, but its outcome was too large to be stored. 409 `outcome_not_stored`.
+    OutcomeNotStored,
+    /// The idempotency key was used for another request. 422 `idempotency_key_reused`.
+    IdempotencyKeyReused,
     /// A store is down, or too slow. 503 `service_unavailable`.
     Unavailable,
     /// The app is put together wrongly, or a handler failed. 500 `internal_error`.
@@ -61,7 +71,7 @@ pub enum DenialKind {
 
 impl DenialKind {
     /// The kinds that Tollgate itself makes, for tables.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::MissingCredential,
         Self::InvalidCredential,
         Self::RevokedKey,
@@ -84,6 +94,11 @@ impl DenialKind {
         Self::QuotaExceeded,
         Self::TooManyInFlight,
         Self::InsufficientCredits,
+        Self::IdempotencyKeyRequired,
+        Self::InvalidIdempotencyKey,
+        Self::RequestInProgress,
+        Self::OutcomeNotStored,
+        Self::IdempotencyKeyReused,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -220,6 +235,31 @@ impl DenialKind {
                 S::PAYMENT_REQUIRED,
                 "insufficient_credits",
                 "There are too few credits for this request.",
+            ),
+            Self::IdempotencyKeyRequired => (
+                S::BAD_REQUEST,
+                "idempotency_key_required",
+                "Send an Idempotency-Key.",
+            ),
+            Self::InvalidIdempotencyKey => (
+                S::BAD_REQUEST,
+                "invalid_idempotency_key",
+                "Send one Idempotency-Key of 1 to 255 visible characters.",
+            ),
+            Self::RequestInProgress => (
+                S::CONFLICT,
+                "request_in_progress",
+                "A request with this Idempotency-Key is under way.",
+            ),
+            Self::OutcomeNotStored => (
+                S::CONFLICT,
+                "outcome_not_stored",
+                "The request was done before; its answer was too large to be kept.",
+            ),
+            Self::IdempotencyKeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request.",
             ),
             Self::Unavailable => (
                 S::SERVICE_UNAVAILABLE,

@@ -11,6 +11,7 @@ use tollgate_core::change::ChangeFeed;
 use tollgate_core::clock::{Clock, SystemClock};
 use tollgate_core::credits::Ledger;
 use tollgate_core::deadline::within;
+use tollgate_core::id::OrgId;
 use tollgate_core::key_format::KeyFormat;
 use tollgate_core::keyring::Keyring;
 use tollgate_core::plan::Limits;
@@ -27,10 +28,11 @@ use crate::client_address::TrustedProxies;
 use crate::credential::{Credentials, Reader};
 use crate::envelope::Errors;
 use crate::gate::{Gate, Inner, StartError};
+use crate::meter::CreditHeaders;
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::session::Sessions;
-use crate::tab::{Live, Till};
+use crate::tab::{Live, LowBalance, Till};
 use crate::telemetry::{Decisions, Telemetry};
 use crate::usage::UsageLog;
 
@@ -60,6 +62,9 @@ pub struct GateBuilder {
     charge_deadline: Duration,
     hold_for: Duration,
     remember_for: Duration,
+    remember_outcomes_for: Duration,
+    low_balance: LowBalance,
+    credit_headers: Option<CreditHeaders>,
     sessions: Option<Arc<dyn Sessions>>,
 }
 
@@ -95,6 +100,9 @@ impl GateBuilder {
             charge_deadline: Duration::from_secs(1),
             hold_for: Duration::from_secs(60),
             remember_for: Duration::from_secs(90 * 86_400),
+            remember_outcomes_for: Duration::from_secs(86_400),
+            low_balance: LowBalance::default(),
+            credit_headers: None,
             sessions: None,
         }
     }
@@ -243,6 +251,30 @@ impl GateBuilder {
         self
     }
 
+    /// How long an idempotency key is remembered, with its outcome; a day unless said otherwise.
+    pub const fn remember_outcomes_for(mut self, time: Duration) -> Self {
+        self.remember_outcomes_for = time;
+        self
+    }
+
+    /// Tells callers on routes that have a price what they were charged, and what they have left.
+    pub fn credit_headers(mut self, headers: CreditHeaders) -> Self {
+        self.credit_headers = Some(headers);
+        self
+    }
+
+    /// Calls the function when a hold leaves a wallet with fewer than `below` credits that had as
+    /// many before: with the organization, and what is left. It is called in the middle of a
+    /// request, so it must not block; have it send the news to a task.
+    pub fn on_low_balance(
+        mut self,
+        below: u64,
+        tell: impl Fn(&OrgId, u64) + Send + Sync + 'static,
+    ) -> Self {
+        self.low_balance = LowBalance::new(below, tell);
+        self
+    }
+
     /// Asks the app for sessions, on routes that demand one.
     pub fn sessions(mut self, sessions: impl Sessions) -> Self {
         self.sessions = Some(Arc::new(sessions));
@@ -310,6 +342,7 @@ impl GateBuilder {
                 deadline: self.charge_deadline,
             },
             rate_headers: self.rate_headers,
+            credit_headers: self.credit_headers,
             stranger_limits: self.stranger_limits,
             till: Till {
                 ledger: stores.ledger,
@@ -319,6 +352,8 @@ impl GateBuilder {
                 deadline: self.charge_deadline,
                 hold_for: self.hold_for.max(SHORTEST_HOLD),
                 remember_for: self.remember_for,
+                remember_outcomes_for: self.remember_outcomes_for,
+                low_balance: self.low_balance,
                 live: Live::default(),
             },
             usage: UsageLog::default(),

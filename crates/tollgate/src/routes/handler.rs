@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use crate::admission::RouteGuard;
 use crate::guard::{Guarded, ResponseFuture};
+use crate::idempotency::Once;
 use crate::routes::{Answer, Route};
 
 /// Wraps a handler, not the route that axum makes of it: a layer would cost one more box.
@@ -31,6 +32,13 @@ impl<H> GuardedHandler<H> {
             handler,
             guard: RouteGuard(route),
         }
+    }
+}
+
+impl<H> GuardedHandler<Once<H>> {
+    /// A handler that works once for each idempotency key.
+    pub(super) fn once(handler: H, route: Arc<Route>) -> Self {
+        Self::new(Once::new(handler, Arc::clone(&route)), route)
     }
 }
 

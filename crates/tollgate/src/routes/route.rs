@@ -10,6 +10,7 @@ use tollgate_core::scope::{Implies, ScopeSet};
 
 use crate::access::{Access, Who};
 use crate::gate::{Gate, StartError};
+use crate::idempotency::Repeats;
 use crate::telemetry::Decisions;
 
 /// What one route demands, ready to be checked.
@@ -151,6 +152,10 @@ fn find_problems(access: &Access, catalog: &Catalog) -> Vec<String> {
         }
     }
     let open = matches!(access.who, Who::Public | Who::Session);
+    if open && access.repeats != Repeats::Unknown {
+        problems
+            .push("it is idempotent, but has no key whose requests could come again".to_owned());
+    }
     if open && !access.price.is_free() {
         problems.push("it has a price, but no key to charge".to_owned());
     }

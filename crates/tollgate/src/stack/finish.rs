@@ -17,6 +17,7 @@ use crate::credential::{Place, Presented};
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::envelope::shape;
 use crate::gate::Gate;
+use crate::number;
 use crate::passage::{Passage, Ticket};
 use crate::stack::{PRIVATE, panic_text};
 use crate::tab::{Closing, Ending};
@@ -171,11 +172,19 @@ impl Finish {
         denial: Option<&Denial>,
         response: &mut Response<Body>,
     ) {
+        let status = response.status();
         let headers = response.headers_mut();
         make_room(headers);
         headers.insert(REQUEST_ID, self.id.clone());
         if let Some(now) = passage.now {
             self.write_rates(passage, now, headers);
+        }
+        if let Some(names) = self.gate.credit_headers()
+            && let Some((charged, remaining)) =
+                passage.tab.as_ref().and_then(|tab| tab.bill_of(status))
+        {
+            headers.insert(&names.charged, number::header(charged));
+            headers.insert(&names.remaining, number::header(remaining));
         }
         let guarded = passage
             .route

@@ -1,10 +1,9 @@
 //! Ending a hold, until the ledger has said that it is ended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tollgate_core::credits::{Settle, Settlement};
+use tollgate_core::credits::{Outcome, Settle, Settlement};
 use tollgate_core::deadline::within;
 use tollgate_core::error::{StoreError, StoreErrorKind};
 use tollgate_core::id::{HoldId, OrgId};
@@ -23,6 +22,10 @@ pub(super) struct End {
     pub(super) id: HoldId,
     pub(super) organization: OrgId,
     pub(super) due: u64,
+    /// Whether it is settled, or voided.
+    pub(super) settles: bool,
+    /// What the request that comes again is told.
+    pub(super) outcome: Option<Outcome>,
     /// Whether to try again if the ledger is down.
     pub(super) retry: bool,
     /// Whether the response waits for it.
@@ -34,16 +37,16 @@ impl End {
     pub(super) fn ask(&self) -> Reply<Settlement> {
         let till = self.gate.till();
         let at = till.clock.now().wall;
-        let reply = if self.due == 0 {
-            let voided = till.ledger.void(self.id, &self.organization, at);
-            voided.map_result(|voided| voided.map(|()| Settlement::Settled { charged: 0 }))
-        } else {
+        let reply = if self.settles {
             till.ledger.settle(Settle {
                 id: self.id,
                 credits: self.due,
                 at,
-                outcome: None,
+                outcome: self.outcome.clone(),
             })
+        } else {
+            let voided = till.ledger.void(self.id, &self.organization, at);
+            voided.map_result(|voided| voided.map(|()| Settlement::Settled { charged: 0 }))
         };
         within(&*till.clock, till.deadline, "the ledger", reply)
     }
@@ -53,23 +56,22 @@ impl End {
     pub(super) async fn finish(
         mut self,
         first: Reply<Settlement>,
-        tell: oneshot::Sender<Option<u64>>,
+        waiter: oneshot::Sender<Option<u64>>,
     ) {
-        let (clock, telemetry) = {
-            let till = self.gate.till();
-            (Arc::clone(&till.clock), till.telemetry.clone())
-        };
+        let gate = self.gate.clone();
+        let clock = &gate.till().clock;
         let started = clock.now();
         let mut result = first.await;
+        let telemetry = &gate.till().telemetry;
         telemetry.store_took("settle", age(started.steady, clock.now()));
         let charged = result.as_ref().ok();
         // Often nobody waits.
-        let _ = tell.send(charged.map(|settlement| settlement.charged()));
+        let _ = waiter.send(charged.map(|settlement| settlement.charged()));
         if result.is_err() && self.waited_for {
             // Its caller is told that the service failed, so it is not to be charged.
-            self.due = 0;
+            self.settles = false;
         }
-        let give_up = started.wall.after(self.gate.till().hold_for);
+        let give_up = started.wall.after(gate.till().hold_for);
         let mut pause = FIRST_PAUSE;
         let mut again = false;
         while let Err(error) = &result
@@ -101,6 +103,9 @@ impl End {
 
     /// What was charged.
     pub(super) fn report(&self, settlement: Settlement) -> u64 {
+        let charged = settlement.charged();
+        self.gate.till().telemetry.hold_ended(self.settles, charged);
+        tracing::debug!(hold.id = %self.id, settled = self.settles, charged, "a hold has ended");
         if let Settlement::AlreadyEnded { charged } = settlement {
             tracing::warn!(
                 hold.id = %self.id,
@@ -109,7 +114,7 @@ impl End {
                 "a hold had ended before it was settled"
             );
         }
-        settlement.charged()
+        charged
     }
 }
 
