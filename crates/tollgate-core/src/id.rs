@@ -99,24 +99,18 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// Takes the first 64 bytes of an id. What is not visible ASCII becomes `?`.
+    /// Takes the first 64 bytes of an id.
     #[must_use]
     pub fn new(id: &[u8]) -> Self {
         let mut bytes = [0; REQUEST_ID_BYTES];
-        let mut len = 0_u8;
-        for (slot, byte) in bytes.iter_mut().zip(id) {
-            *slot = if byte.is_ascii_graphic() { *byte } else { b'?' };
-            len = len.saturating_add(1);
+        let len = id.len().min(REQUEST_ID_BYTES);
+        if let (Some(to), Some(from)) = (bytes.get_mut(..len), id.get(..len)) {
+            to.copy_from_slice(from);
         }
-        Self { bytes, len }
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        // Always: `new` lets nothing else in than ASCII.
-        std::str::from_utf8(bytes).unwrap_or_default()
+        Self {
+            bytes,
+            len: u8::try_from(len).unwrap_or(0),
+        }
     }
 }
 
@@ -129,15 +123,20 @@ impl Default for RequestId {
     }
 }
 
+/// What is not visible ASCII is shown as `?`.
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        bytes.iter().try_for_each(|byte| {
+            let visible = if byte.is_ascii_graphic() { *byte } else { b'?' };
+            fmt::Write::write_char(f, char::from(visible))
+        })
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -21,9 +21,9 @@ use crate::reply::Reply;
 mod holds;
 
 /// How many ended holds, and how many entries, are remembered.
-const REMEMBERED: usize = 8192;
+const REMEMBERED: usize = 64;
 
-/// Keeps credits in memory; they are gone with the process. So are all but the newest 8,192 ended
+/// Keeps credits in memory; they are gone with the process. So are all but the newest 512 ended
 /// holds and entries.
 #[derive(Default)]
 pub struct MemoryLedger(Mutex<Books>);

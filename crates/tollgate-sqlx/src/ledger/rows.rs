@@ -219,7 +219,7 @@ pub(super) async fn insert_holds(
             request.organization.as_str(),
             Some(hex_of(request.key.as_bytes())),
             Some(&*request.route),
-            Some(request.request_id.as_str()),
+            Some(request.request_id.to_string()),
             Some(request.price.to_string()),
             *credits,
             State::Open.as_str(),
@@ -230,17 +230,15 @@ pub(super) async fn insert_holds(
         )
     });
     let buried = buried.iter().map(|(id, organization, at)| {
-        let (none, voided) = (None::<&str>, State::Voided.as_str());
-        let (id, organization) = (hex(*id), organization.as_str());
         (
-            id,
-            organization,
+            hex(*id),
+            organization.as_str(),
             None,
-            none,
-            none,
+            None,
+            None,
             None,
             0,
-            voided,
+            State::Voided.as_str(),
             *at,
             None,
             Some(*at),
