@@ -192,7 +192,11 @@ impl TestApp {
     }
 
     pub(crate) fn balance(&self, organization: &str) -> Balance {
-        at_once(self.store.store().balance(&org(organization), self.clock.now().wall, None))
+        at_once(
+            self.store
+                .store()
+                .balance(&org(organization), self.clock.now().wall, None),
+        )
     }
 
     pub(crate) fn charged(&self, organization: &str) -> u64 {
