@@ -88,7 +88,7 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Sets credits aside, durably: as much of `least..=most` as the wallet has.
     ///
     /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if the hold has ended.
-    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer>;
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer>;
 
     /// Raises an open hold, notes what is owed of it, and puts its deadline off. Where the wallet
     /// has too few credits, none of that happens.

@@ -276,7 +276,7 @@ impl UsageStore for MemoryStore {
 }
 
 impl Ledger for MemoryStore {
-    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
         self.ledger.hold(request)
     }
 

@@ -42,9 +42,10 @@ macro_rules! in_transaction {
 }
 
 impl<B: Backend> Ledger for SqlStore<B> {
-    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
+        let request = Box::new(request.clone());
         self.charges
-            .ask(&self.backend, move |tell| Op::Hold(Box::new(request), tell))
+            .ask(&self.backend, move |tell| Op::Hold(request, tell))
     }
 
     fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {

@@ -187,7 +187,7 @@ pub async fn holds_are_no_changes<S: Ledger + ChangeFeed>(store: &S) {
         .unwrap();
     let request = hold_request(1, "acme", 2, 2);
     let id = request.id;
-    store.hold(request).await.unwrap();
+    store.hold(&request).await.unwrap();
     let settle = Settle {
         id,
         credits: 1,

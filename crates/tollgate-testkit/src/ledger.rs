@@ -102,7 +102,7 @@ async fn granted<L: Ledger>(ledger: &L, credits: u64) {
 
 async fn hold<L: Ledger>(ledger: &L, n: u32, least: u64, most: u64) -> HoldAnswer {
     let request = hold_request(n, "acme", least, most);
-    ledger.hold(request).await.unwrap()
+    ledger.hold(&request).await.unwrap()
 }
 
 async fn settle<L: Ledger>(ledger: &L, n: u32, credits: u64) -> Settlement {
@@ -295,7 +295,7 @@ pub async fn a_settle_after_a_void_changes_nothing<L: Ledger>(ledger: &L) {
 pub async fn a_void_before_its_hold_leaves_a_tombstone<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
     void(ledger, 1).await;
-    let late = ledger.hold(hold_request(1, "acme", 5, 5)).await;
+    let late = ledger.hold(&hold_request(1, "acme", 5, 5)).await;
     assert_eq!(late.unwrap_err().kind(), StoreErrorKind::Conflict);
     assert_eq!(settle(ledger, 1, 5).await, ended(0));
     let extended = ledger.extend(extending(1, 5)).await;
@@ -349,7 +349,7 @@ pub async fn holds_past_their_deadline_expire<L: Ledger>(ledger: &L) {
         deadline: at(120),
         ..hold_request(2, "acme", 3, 3)
     };
-    ledger.hold(later).await.unwrap();
+    ledger.hold(&later).await.unwrap();
     assert_eq!(ledger.expire(at(59), 10).await.unwrap(), 0);
     wallet(ledger, 10, 0, 5).await;
     assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
@@ -365,7 +365,7 @@ pub async fn no_more_holds_expire_than_asked<L: Ledger>(ledger: &L) {
     for n in 0..5 {
         hold(ledger, n, 1, 1).await;
         let other = hold_request(n + 10, "other", 1, 1);
-        ledger.hold(other).await.unwrap();
+        ledger.hold(&other).await.unwrap();
     }
     assert_eq!(ledger.expire(at(60), 0).await.unwrap(), 0);
     for ended in [4, 4, 2, 0] {
@@ -407,7 +407,7 @@ fn with_allowance(n: u32, secs: u64, credits: u64) -> HoldRequest {
 /// The first hold of a month brings the plan's credits, the others do not.
 pub async fn an_allowance_is_granted_once_a_month<L: Ledger>(ledger: &L) {
     for (n, secs, granted) in [(1, 0, 100), (2, 0, 100), (3, MONTH, 200), (4, MONTH, 200)] {
-        ledger.hold(with_allowance(n, secs, 100)).await.unwrap();
+        ledger.hold(&with_allowance(n, secs, 100)).await.unwrap();
         wallet(ledger, granted, 0, n.into()).await;
     }
 }
@@ -415,7 +415,7 @@ pub async fn an_allowance_is_granted_once_a_month<L: Ledger>(ledger: &L) {
 /// A clock that is set back grants nothing again.
 pub async fn an_earlier_month_grants_nothing<L: Ledger>(ledger: &L) {
     for (n, secs) in [(1, MONTH), (2, 0), (3, MONTH)] {
-        ledger.hold(with_allowance(n, secs, 100)).await.unwrap();
+        ledger.hold(&with_allowance(n, secs, 100)).await.unwrap();
     }
     wallet(ledger, 100, 0, 3).await;
 }
@@ -423,21 +423,21 @@ pub async fn an_earlier_month_grants_nothing<L: Ledger>(ledger: &L) {
 /// The allowance is there before its hold is decided, and stays where that is refused.
 pub async fn an_allowance_serves_the_hold_that_brings_it<L: Ledger>(ledger: &L) {
     let request = with_allowance(1, 0, 1);
-    assert_eq!(ledger.hold(request).await.unwrap(), held(1, 0));
+    assert_eq!(ledger.hold(&request).await.unwrap(), held(1, 0));
     let greedy = HoldRequest {
         least: 60,
         most: 60,
         ..with_allowance(2, MONTH, 50)
     };
     let refused = HoldAnswer::Insufficient { available: 50 };
-    assert_eq!(ledger.hold(greedy).await.unwrap(), refused);
+    assert_eq!(ledger.hold(&greedy).await.unwrap(), refused);
     wallet(ledger, 51, 0, 1).await;
 }
 
 /// An allowance that a wallet has no room for is cut, and locks nobody out.
 pub async fn an_allowance_fills_a_wallet_at_most<L: Ledger>(ledger: &L) {
     granted(ledger, MAX_CREDITS).await;
-    let answer = ledger.hold(with_allowance(1, 0, 1)).await.unwrap();
+    let answer = ledger.hold(&with_allowance(1, 0, 1)).await.unwrap();
     assert!(matches!(answer, HoldAnswer::Held { .. }), "{answer:?}");
     let balance = balance(ledger).await;
     assert_eq!(balance.granted, MAX_CREDITS);
@@ -446,7 +446,7 @@ pub async fn an_allowance_fills_a_wallet_at_most<L: Ledger>(ledger: &L) {
 /// Nobody pays for another.
 pub async fn wallets_are_apart<L: Ledger>(ledger: &L) {
     granted(ledger, 10).await;
-    let other = ledger.hold(hold_request(1, "other", 1, 1)).await.unwrap();
+    let other = ledger.hold(&hold_request(1, "other", 1, 1)).await.unwrap();
     assert_eq!(other, HoldAnswer::Insufficient { available: 0 });
     wallet(ledger, 10, 0, 0).await;
 }
@@ -459,7 +459,10 @@ pub async fn the_last_credits_are_charged_exactly_once<L: Ledger>(ledger: &L) {
     while charged < GRANTED {
         assert!(round < 100, "only {charged} were charged");
         let id = |task: u32| round * 32 + task;
-        let holds = at_once(32, |task| ledger.hold(hold_request(id(task), "acme", 1, 3))).await;
+        let holds = at_once(32, |task| {
+            ledger.hold(&hold_request(id(task), "acme", 1, 3))
+        })
+        .await;
         bounded(ledger).await;
         let held = holds.into_iter().filter(|answer| {
             let answer = answer.as_ref().unwrap();
@@ -490,7 +493,7 @@ async fn bounded<L: Ledger>(ledger: &L) {
 /// A request that was sent 32 times over is held once and charged once.
 pub async fn concurrent_calls_with_one_id_hold_once_and_charge_once<L: Ledger>(ledger: &L) {
     granted(ledger, 100).await;
-    let holds = at_once(32, |_| ledger.hold(hold_request(1, "acme", 3, 3))).await;
+    let holds = at_once(32, |_| ledger.hold(&hold_request(1, "acme", 3, 3))).await;
     for answer in holds {
         assert_eq!(answer.unwrap(), held(3, 97));
     }

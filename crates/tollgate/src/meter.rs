@@ -151,7 +151,7 @@ pub(crate) fn judge(
         &*till.clock,
         till.deadline,
         "the ledger",
-        till.ledger.hold(request),
+        till.ledger.hold(&request),
     ) {
         Reply::Now(held) => note(passage, held, least).into(),
         Reply::Later(held) => {
@@ -188,7 +188,7 @@ pub(crate) async fn judge_once(
         idempotency: Some(idempotency),
         ..request
     };
-    let asked = till.ledger.hold(request);
+    let asked = till.ledger.hold(&request);
     let held = within(&*till.clock, till.deadline, "the ledger", asked).await;
     till.telemetry
         .store_took("hold", age(now.steady, till.clock.now()));

@@ -7,7 +7,7 @@ use std::fmt;
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
-use self::holds::{Ended, Hold, Repeats};
+use self::holds::{Ended, EndedHolds, Hold, Repeats};
 use super::{
     Account, Advanced, Allowance, Balance, Entry, EntryKind, Extension, Grant, HoldAnswer,
     HoldRequest, Ledger, Refund, Settle, Settlement,
@@ -21,7 +21,7 @@ use crate::reply::Reply;
 mod holds;
 
 /// How many ended holds, and how many entries, are remembered.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 512;
 
 /// Keeps credits in memory; they are gone with the process. So are all but the newest 512 ended
 /// holds and entries.
@@ -31,9 +31,9 @@ pub struct MemoryLedger(Mutex<Books>);
 #[derive(Default)]
 struct Books {
     accounts: HashMap<OrgId, Account, RandomState>,
+    /// Those that are open.
     holds: HashMap<HoldId, Hold, RandomState>,
-    /// The oldest first.
-    ended: VecDeque<(Timestamp, HoldId)>,
+    ended: EndedHolds,
     repeats: Repeats,
     references: HashSet<(OrgId, String), RandomState>,
     /// The oldest first.
@@ -54,10 +54,9 @@ enum Line {
 }
 
 impl Ledger for MemoryLedger {
-    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let account = books.accounts.entry(request.organization.clone());
-        let account = account.or_default();
+        let account = account_of(&mut books.accounts, &request.organization);
         let advanced = account.advance(request.at, request.allowance);
         if advanced != Advanced::default() {
             let (organization, funds) = (request.organization.clone(), account.balance.funds());
@@ -68,11 +67,10 @@ impl Ledger for MemoryLedger {
 
     fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let open = books.holds.get_mut(&extension.id);
-        let Some(hold) = open.filter(|hold| hold.ended.is_none()) else {
+        let Some(hold) = books.holds.get_mut(&extension.id) else {
             return Reply::failed(StoreError::not_found("the hold has ended"));
         };
-        let account = books.accounts.entry(hold.organization.clone()).or_default();
+        let account = account_of(&mut books.accounts, &hold.organization);
         let more = extension.credits.saturating_sub(hold.credits);
         if let Err(available) = account.hold(more, more) {
             return Reply::ready(HoldAnswer::Insufficient { available });
@@ -92,7 +90,7 @@ impl Ledger for MemoryLedger {
             books.repeats.done(settle.id, settle.outcome);
             return Reply::ready(Settlement::Settled { charged });
         }
-        let ended = books.holds.get(&settle.id);
+        let ended = books.ended.get(&settle.id);
         Reply::ready(Settlement::AlreadyEnded {
             charged: ended.map_or(0, |hold| hold.paid.credits),
         })
@@ -102,9 +100,9 @@ impl Ledger for MemoryLedger {
         let books = &mut *self.0.lock();
         if books.end(id, at, Ended::Voided, 0).is_some() {
             books.repeats.free(id);
-        } else if let Slot::Vacant(slot) = books.holds.entry(id) {
-            slot.insert(Hold::tombstone(organization.clone()));
-            books.remember_end(id, at);
+        } else if books.ended.get(&id).is_none() {
+            let tombstone = Hold::tombstone(organization.clone());
+            books.ended.push(id, at, tombstone);
         }
         Reply::ready(())
     }
@@ -136,10 +134,7 @@ impl Ledger for MemoryLedger {
         let books = &mut *self.0.lock();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut forgotten = books.repeats.forget(now, limit);
-        while forgotten < limit
-            && let Some((_, id)) = books.ended.pop_front_if(|(at, _)| *at < ended_before)
-        {
-            books.holds.remove(&id);
+        while forgotten < limit && books.ended.forget_one(ended_before) {
             forgotten = forgotten.saturating_add(1);
         }
         Reply::ready(forgotten.try_into().unwrap_or(u64::MAX))
@@ -192,7 +187,7 @@ impl Ledger for MemoryLedger {
 
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
-        let settled = books.holds.get_mut(&refund.hold);
+        let settled = books.ended.get_mut(&refund.hold);
         let settled = settled.filter(|hold| {
             hold.ended == Some(Ended::Settled) && hold.organization == refund.organization
         });
@@ -258,7 +253,7 @@ impl Ledger for MemoryLedger {
 
 impl Books {
     fn account(&mut self, organization: &OrgId) -> &mut Account {
-        self.accounts.entry(organization.clone()).or_default()
+        account_of(&mut self.accounts, organization)
     }
 
     /// Lets lapse what has expired.
@@ -286,18 +281,16 @@ impl Books {
         }
     }
 
-    fn open(&mut self, request: HoldRequest) -> Result<HoldAnswer, StoreError> {
+    fn open(&mut self, request: &HoldRequest) -> Result<HoldAnswer, StoreError> {
         let Self {
             accounts,
             holds,
+            ended,
             repeats,
             ..
         } = self;
-        let account = accounts.entry(request.organization.clone()).or_default();
+        let account = account_of(accounts, &request.organization);
         let slot = match holds.entry(request.id) {
-            Slot::Occupied(seen) if seen.get().ended.is_some() => {
-                return Err(StoreError::conflict("the hold has ended"));
-            }
             Slot::Occupied(seen) => {
                 return Ok(HoldAnswer::Held {
                     credits: seen.get().credits,
@@ -306,7 +299,10 @@ impl Books {
             }
             Slot::Vacant(slot) => slot,
         };
-        if let Some(repeat) = repeats.find(&request) {
+        if ended.get(&request.id).is_some() {
+            return Err(StoreError::conflict("the hold has ended"));
+        }
+        if let Some(repeat) = repeats.find(request) {
             return Ok(HoldAnswer::Repeated(repeat));
         }
         let credits = match account.hold(request.least, request.most) {
@@ -314,18 +310,15 @@ impl Books {
             Err(available) => return Ok(HoldAnswer::Insufficient { available }),
         };
         let available = account.balance.available();
-        repeats.begin(&request);
+        repeats.begin(request);
         slot.insert(Hold::open(request, credits));
         Ok(HoldAnswer::Held { credits, available })
     }
 
     /// Ends an open hold and says what was charged.
     fn end(&mut self, id: HoldId, at: Timestamp, how: Ended, charge: u64) -> Option<u64> {
-        let hold = self
-            .holds
-            .get_mut(&id)
-            .filter(|hold| hold.ended.is_none())?;
-        let account = self.accounts.entry(hold.organization.clone()).or_default();
+        let mut hold = self.holds.remove(&id)?;
+        let account = account_of(&mut self.accounts, &hold.organization);
         hold.paid = account.end(hold.credits, charge);
         hold.ended = Some(how);
         let (charged, balance) = (hold.paid.credits, account.balance.funds());
@@ -339,17 +332,8 @@ impl Books {
                 hold: id,
             });
         }
-        self.remember_end(id, at);
+        self.ended.push(id, at, hold);
         Some(charged)
-    }
-
-    fn remember_end(&mut self, id: HoldId, at: Timestamp) {
-        if self.ended.len() >= REMEMBERED
-            && let Some((_, oldest)) = self.ended.pop_front()
-        {
-            self.holds.remove(&oldest);
-        }
-        self.ended.push_back((at, id));
     }
 
     /// Writes an entry, with the balance as it is now.
@@ -382,7 +366,7 @@ impl Books {
                 balance,
                 hold: id,
             } => {
-                let hold = self.holds.get(id)?;
+                let hold = self.ended.get(id)?;
                 Some(Entry {
                     seq: *seq,
                     credits: *credits,
@@ -397,6 +381,14 @@ impl Books {
             }
         }
     }
+}
+
+/// The account, made if there is none.
+fn account_of<'a>(
+    accounts: &'a mut HashMap<OrgId, Account, RandomState>,
+    organization: &OrgId,
+) -> &'a mut Account {
+    accounts.entry(organization.clone()).or_default()
 }
 
 fn blank(organization: &OrgId, kind: EntryKind, at: Timestamp) -> Entry {

@@ -46,7 +46,7 @@ impl Queue {
         Reply::later(async move {
             let (tell, told) = oneshot::channel();
             if queue.push(op(tell))? {
-                let lead = Lead(queue);
+                let lead = Lead::new(queue);
                 tokio::spawn(async move { lead.run(&backend).await });
             }
             told.await.unwrap_or_else(|_| Err(abandoned()))
@@ -68,10 +68,18 @@ impl Queue {
 }
 
 /// Whoever writes. Should its task end early, those who wait are told.
-struct Lead(Queue);
+struct Lead {
+    queue: Queue,
+    /// Whether it still is the one: once it is not, another may be.
+    leads: bool,
+}
 
 impl Lead {
-    async fn run<B: Backend>(self, backend: &B) {
+    const fn new(queue: Queue) -> Self {
+        Self { queue, leads: true }
+    }
+
+    async fn run<B: Backend>(mut self, backend: &B) {
         while self.has_more() {
             let transaction = backend.write().await;
             // Whoever came while the connection was busy is in.
@@ -84,14 +92,15 @@ impl Lead {
     }
 
     /// Whether anything waits; if not, the next who asks leads.
-    fn has_more(&self) -> bool {
-        let mut waiting = self.0.0.lock();
+    fn has_more(&mut self) -> bool {
+        let mut waiting = self.queue.0.lock();
         waiting.led = !waiting.ops.is_empty();
-        waiting.led
+        self.leads = waiting.led;
+        self.leads
     }
 
     fn take(&self) -> Vec<Op> {
-        let mut waiting = self.0.0.lock();
+        let mut waiting = self.queue.0.lock();
         let count = waiting.ops.len().min(MOST_AT_ONCE);
         // Whoever has gone away meanwhile asks for nothing any more.
         waiting.ops.drain(..count).filter(Op::is_wanted).collect()
@@ -100,8 +109,9 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut waiting = self.0.0.lock();
-        if std::mem::take(&mut waiting.led) {
+        if self.leads {
+            let mut waiting = self.queue.0.lock();
+            waiting.led = false;
             let ops = std::mem::take(&mut waiting.ops);
             drop(waiting);
             fail_all(ops, &abandoned());
@@ -156,5 +166,33 @@ impl fmt::Debug for Queue {
         f.debug_struct("Queue")
             .field("waiting", &self.0.lock().ops.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_testkit::records::{at, hold_id, org};
+
+    use super::*;
+
+    #[test]
+    fn who_has_ended_leaves_the_next_alone() {
+        let queue = Queue::default();
+        let mut ended = Lead::new(queue.clone());
+        assert!(!ended.has_more());
+        let (tell, mut told) = oneshot::channel();
+        let begins = queue.push(Op::Void {
+            id: hold_id(1),
+            organization: org("acme"),
+            at: at(0),
+            tell,
+        });
+        assert!(begins.unwrap(), "nobody leads any more");
+        drop(ended);
+        assert!(
+            told.try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        );
+        assert!(Lead::new(queue).has_more());
     }
 }

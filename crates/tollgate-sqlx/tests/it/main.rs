@@ -1,6 +1,28 @@
 //! The SQLite store, through its public interface.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
+use std::io::Write;
+
+mod contention;
 mod contracts;
 #[cfg(unix)]
+mod crash;
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(unix)]
 mod sqlite;
+
+/// Writes a line past the test harness, which shows what is printed only where a test fails.
+fn say(line: &str) {
+    let line = format!("{line}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+}
+
+/// A number from the environment, or this one.
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}

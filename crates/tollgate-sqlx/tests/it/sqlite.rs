@@ -79,7 +79,7 @@ async fn two_processes_never_spend_the_last_credits_twice() {
         .map(|n| {
             let store = if n % 2 == 0 { &ours } else { &theirs };
             let request = hold_request(n, "acme", 1, 1);
-            tokio::spawn(store.hold(request).into_future())
+            tokio::spawn(store.hold(&request).into_future())
         })
         .collect();
     for hold in holds {

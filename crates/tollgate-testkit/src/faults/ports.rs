@@ -81,8 +81,9 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
 }
 
 impl<S: Ledger> Ledger for FaultyStore<S> {
-    fn hold(&self, request: HoldRequest) -> Reply<HoldAnswer> {
-        self.run(Operation::Hold, move |store| store.hold(request))
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
+        let request = request.clone();
+        self.run(Operation::Hold, move |store| store.hold(&request))
     }
 
     fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {

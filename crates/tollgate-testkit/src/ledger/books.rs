@@ -31,7 +31,7 @@ async fn hold_all<L: Ledger>(ledger: &L, n: u32, secs: u64) -> u64 {
         deadline: at(secs + 60),
         ..hold_request(n, "acme", 0, 1_000)
     };
-    let answer = ledger.hold(request).await.unwrap();
+    let answer = ledger.hold(&request).await.unwrap();
     let HoldAnswer::Held { credits, .. } = answer else {
         unreachable!("nothing was asked for at least, but {answer:?}")
     };
@@ -89,7 +89,7 @@ fn month(n: u32, secs: u64, credits: u64) -> HoldRequest {
 /// What is left at the end of a month is gone, and the next month brings as much again.
 pub async fn an_allowance_that_does_not_roll_over_lapses<L: Ledger>(ledger: &L) {
     for (n, secs, available) in [(1, 0, 9), (2, MONTH - 1, 8), (3, MONTH, 9)] {
-        let answer = ledger.hold(month(n, secs, 10)).await.unwrap();
+        let answer = ledger.hold(&month(n, secs, 10)).await.unwrap();
         assert_eq!(answer, held(1, available));
         let settle = Settle {
             at: at(secs),
@@ -102,7 +102,7 @@ pub async fn an_allowance_that_does_not_roll_over_lapses<L: Ledger>(ledger: &L) 
 /// Who moves to a larger plan has its credits at once; who moves back keeps them.
 pub async fn a_larger_plan_brings_the_difference<L: Ledger>(ledger: &L) {
     for (n, credits, available) in [(1, 10, 9), (2, 30, 28), (3, 10, 27), (4, 30, 26)] {
-        let answer = ledger.hold(month(n, 0, credits)).await.unwrap();
+        let answer = ledger.hold(&month(n, 0, credits)).await.unwrap();
         assert_eq!(answer, held(1, available));
     }
 }
@@ -268,7 +268,7 @@ pub async fn each_change_of_a_balance_is_an_entry<L: Ledger>(ledger: &L) {
     grant(ledger, acme(10).expires_at(at(100)).reference("p"))
         .await
         .unwrap();
-    ledger.hold(month(1, 0, 5)).await.unwrap();
+    ledger.hold(&month(1, 0, 5)).await.unwrap();
     settle(ledger, 1, 1).await;
     ledger
         .refund(refunding(1, 1, "r"), change(2))
@@ -371,7 +371,7 @@ pub async fn every_entry_has_the_balance_of_its_time<L: Ledger>(ledger: &L) {
             at: at(n.into()),
             ..month(n, 0, 20)
         };
-        ledger.hold(request).await.unwrap();
+        ledger.hold(&request).await.unwrap();
         let end = Settle {
             at: at(n.into()),
             ..settling(n, u64::from(n % 2))

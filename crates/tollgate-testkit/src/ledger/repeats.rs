@@ -23,7 +23,7 @@ fn request(n: u32, key: &str, body: u8) -> HoldRequest {
 }
 
 async fn ask<L: Ledger>(ledger: &L, request: HoldRequest) -> HoldAnswer {
-    ledger.hold(request).await.unwrap()
+    ledger.hold(&request).await.unwrap()
 }
 
 async fn done<L: Ledger>(ledger: &L, n: u32, outcome: Option<&[u8]>) {
@@ -166,7 +166,7 @@ pub async fn an_outcome_is_forgotten_when_its_time_is_over<L: Ledger>(ledger: &L
 /// C5 under contention.
 pub async fn many_that_come_at_once_are_held_once<L: Ledger>(ledger: &L) {
     granted(ledger, 100).await;
-    let answers = at_once(32, |n| ledger.hold(request(n, "k", 1))).await;
+    let answers = at_once(32, |n| ledger.hold(&request(n, "k", 1))).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.iter().filter(|answer| is_held(answer)).count(), 1);
     let told = HoldAnswer::Repeated(Repeat::Running);

@@ -1,10 +1,11 @@
 //! Holds, and the requests that come again, as the reference ledger remembers them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
+use super::REMEMBERED;
 use crate::clock::Timestamp;
 use crate::credits::{HoldRequest, Idempotency, Outcome, Paid, Price, Repeat, RouteName};
 use crate::id::{HoldId, KeyId, OrgId, RequestId};
@@ -31,11 +32,11 @@ pub(super) enum Ended {
 }
 
 impl Hold {
-    pub(super) fn open(request: HoldRequest, credits: u64) -> Self {
+    pub(super) fn open(request: &HoldRequest, credits: u64) -> Self {
         Self {
-            organization: request.organization,
+            organization: request.organization.clone(),
             key: Some(request.key),
-            route: Some(request.route),
+            route: Some(Arc::clone(&request.route)),
             request_id: request.request_id,
             price: request.price,
             credits,
@@ -65,7 +66,57 @@ impl Hold {
     }
 
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.ended.is_none() && self.deadline <= now
+        self.deadline <= now
+    }
+}
+
+/// The holds that ended last. They lie in their order, apart from the open ones, so that these stay
+/// close together.
+#[derive(Default)]
+pub(super) struct EndedHolds {
+    /// The oldest first.
+    holds: VecDeque<(HoldId, Timestamp, Hold)>,
+    /// How many were forgotten before the first.
+    forgotten: usize,
+    /// The place of each, counted from the very first.
+    places: HashMap<HoldId, usize, RandomState>,
+}
+
+impl EndedHolds {
+    pub(super) fn push(&mut self, id: HoldId, at: Timestamp, hold: Hold) {
+        if self.holds.len() >= REMEMBERED {
+            self.forget_first();
+        }
+        let place = self.forgotten.saturating_add(self.holds.len());
+        self.places.insert(id, place);
+        self.holds.push_back((id, at, hold));
+    }
+
+    pub(super) fn get(&self, id: &HoldId) -> Option<&Hold> {
+        let at = self.places.get(id)?.checked_sub(self.forgotten)?;
+        self.holds.get(at).map(|(_, _, hold)| hold)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &HoldId) -> Option<&mut Hold> {
+        let at = self.places.get(id)?.checked_sub(self.forgotten)?;
+        self.holds.get_mut(at).map(|(_, _, hold)| hold)
+    }
+
+    /// Forgets the oldest, if it ended before this point.
+    pub(super) fn forget_one(&mut self, ended_before: Timestamp) -> bool {
+        let oldest = self.holds.front();
+        let due = oldest.is_some_and(|(_, at, _)| *at < ended_before);
+        if due {
+            self.forget_first();
+        }
+        due
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((id, ..)) = self.holds.pop_front() {
+            self.places.remove(&id);
+            self.forgotten = self.forgotten.saturating_add(1);
+        }
     }
 }
 
