@@ -36,7 +36,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderName, Request, Response};
 use tollgate_core::clock::Moment;
-use tollgate_core::credits::{HoldAnswer, HoldRequest, Idempotency, Outcome, Repeat};
+use tollgate_core::credits::{HoldAnswer, Idempotency, Outcome, Repeat};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
@@ -143,10 +143,10 @@ pub(crate) fn judge(
         return Reply::ready(());
     }
     let till = route.gate.till();
-    let (tab, request) = Tab::prepare(route, key, passage.request_id, now.wall);
+    let request = Tab::request(route, key, passage.request_id, now.wall);
     let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
-    passage.tab = Some(tab);
+    passage.tab = Some(Tab::new(route, &request));
     match within(
         &*till.clock,
         till.deadline,
@@ -178,16 +178,14 @@ pub(crate) async fn judge_once(
 ) -> Result<Option<Outcome>, Denial> {
     let till = route.gate.till();
     let request = ticket.with(|passage| {
-        let (mut tab, request) = Tab::prepare(route, key, passage.request_id, now.wall);
+        let mut request = Tab::request(route, key, passage.request_id, now.wall);
+        request.idempotency = Some(idempotency);
+        let mut tab = Tab::new(route, &request);
         tab.do_once();
         passage.tab = Some(tab);
         request
     });
     let least = request.least;
-    let request = HoldRequest {
-        idempotency: Some(idempotency),
-        ..request
-    };
     let asked = till.ledger.hold(&request);
     let held = within(&*till.clock, till.deadline, "the ledger", asked).await;
     till.telemetry

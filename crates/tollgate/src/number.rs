@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 const SLOTS: usize = 256;
 
@@ -14,22 +14,27 @@ thread_local! {
         const { RefCell::new(Vec::new()) };
 }
 
-/// The decimal form of a number.
-pub(crate) fn header(number: u64) -> HeaderValue {
+/// Writes numbers as headers.
+pub(crate) fn write<const N: usize>(numbers: [(&HeaderName, u64); N], to: &mut HeaderMap) {
     TABLE.with_borrow_mut(|table| {
         if table.is_empty() {
             table.resize(SLOTS, None);
         }
-        // The lowest byte: as many slots as it has values.
-        let slot = usize::from(number.to_le_bytes()[0]);
-        let Some(slot) = table.get_mut(slot) else {
-            return HeaderValue::from(number);
-        };
-        match slot {
-            Some((kept, value)) if *kept == number => value.clone(),
-            _ => slot.insert((number, HeaderValue::from(number))).1.clone(),
+        for (name, number) in numbers {
+            // The lowest byte: as many slots as it has values.
+            let slot = table.get_mut(usize::from(number.to_le_bytes()[0]));
+            to.insert(name, value(slot, number));
         }
-    })
+    });
+}
+
+/// The decimal form of a number, kept in its slot.
+fn value(slot: Option<&mut Option<(u64, HeaderValue)>>, number: u64) -> HeaderValue {
+    match slot {
+        Some(Some((kept, value))) if *kept == number => value.clone(),
+        Some(slot) => slot.insert((number, HeaderValue::from(number))).1.clone(),
+        None => HeaderValue::from(number),
+    }
 }
 
 #[cfg(test)]
@@ -38,8 +43,11 @@ mod tests {
 
     #[test]
     fn numbers_of_one_slot_do_not_mix() {
+        let name = HeaderName::from_static("n");
         for number in [0, 256, 0, u64::MAX, 255, 511, 255] {
-            assert_eq!(header(number), number.to_string());
+            let mut headers = HeaderMap::new();
+            write([(&name, number)], &mut headers);
+            assert_eq!(headers[&name], number.to_string());
         }
     }
 }

@@ -11,7 +11,6 @@ use tollgate_core::credits::{Extension, HoldAnswer, HoldRequest, Ledger, Outcome
 use tollgate_core::id::{HoldId, OrgId, RequestId};
 use tollgate_core::reply::Reply;
 
-use crate::access::Access;
 use crate::background::Tasks;
 use crate::denial::{Denial, DenialKind};
 use crate::gate::Gate;
@@ -141,24 +140,24 @@ enum Stage {
 }
 
 impl Tab {
-    /// Prepares a tab. Nothing is held yet, but if the tab is dropped the hold that may be on
-    /// its way is voided.
-    pub(crate) fn prepare(
+    /// What is asked of the ledger for a request.
+    pub(crate) fn request(
         route: &Route,
         key: &VerifiedKey,
         request_id: RequestId,
         now: Timestamp,
-    ) -> (Self, HoldRequest) {
-        let Access { price, charge, .. } = route.access;
-        let till = route.gate.till();
+    ) -> HoldRequest {
         let mut random = [0; 10];
         fastrand::fill(&mut random);
-        let id = HoldId::from_parts(now, &random);
         // A key whose environment is free opens a tab only to know requests that come again.
-        let price = if key.free { Price::Free } else { price };
+        let price = if key.free {
+            Price::Free
+        } else {
+            route.access.price
+        };
         let (least, most) = price.held_first();
-        let request = HoldRequest {
-            id,
+        HoldRequest {
+            id: HoldId::from_parts(now, &random),
             organization: key.organization().id.clone(),
             key: key.id(),
             route: Arc::clone(route.name()),
@@ -167,16 +166,21 @@ impl Tab {
             least,
             most,
             at: now,
-            deadline: now.after(till.hold_for),
+            deadline: now.after(route.gate.till().hold_for),
             allowance: key.plan.allowance(now),
             idempotency: None,
-        };
-        let tab = Self {
+        }
+    }
+
+    /// The tab of a hold that is about to be asked for. Nothing is held yet, but if the tab is
+    /// dropped the hold that may be on its way is voided.
+    pub(crate) fn new(route: &Route, request: &HoldRequest) -> Self {
+        Self {
             gate: route.gate.clone(),
-            id,
+            id: request.id,
             organization: request.organization.clone(),
-            price,
-            policy: charge,
+            price: request.price,
+            policy: route.access.charge,
             held: 0,
             available: 0,
             monthly: request.allowance.is_some(),
@@ -186,8 +190,7 @@ impl Tab {
             live: false,
             once: false,
             outcome: None,
-        };
-        (tab, request)
+        }
     }
 
     pub(crate) const fn held(&self) -> u64 {

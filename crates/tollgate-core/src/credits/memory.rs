@@ -1,5 +1,6 @@
 //! The reference ledger: in memory, for tests and for apps that sell nothing durable.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -7,7 +8,7 @@ use std::fmt;
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
-use self::holds::{Ended, EndedHolds, Hold, Repeats};
+use self::holds::{Ended, EndedHold, EndedHolds, Hold, Repeats};
 use super::{
     Account, Advanced, Allowance, Balance, Entry, EntryKind, Extension, Grant, HoldAnswer,
     HoldRequest, Ledger, Refund, Settle, Settlement,
@@ -32,25 +33,13 @@ pub struct MemoryLedger(Mutex<Books>);
 struct Books {
     accounts: HashMap<OrgId, Account, RandomState>,
     /// Those that are open.
-    holds: HashMap<HoldId, Hold, RandomState>,
+    holds: HashMap<HoldId, Box<Hold>, RandomState>,
     ended: EndedHolds,
     repeats: Repeats,
     references: HashSet<(OrgId, String), RandomState>,
-    /// The oldest first.
-    lines: VecDeque<Line>,
+    /// All but charges, which lie with their holds; the oldest first.
+    lines: VecDeque<Entry>,
     seq: u64,
-}
-
-/// A charge says the rest by its hold, so that ending a hold copies no names.
-enum Line {
-    Charge {
-        seq: u64,
-        at: Timestamp,
-        credits: i64,
-        balance: u64,
-        hold: HoldId,
-    },
-    Other(Box<Entry>),
 }
 
 impl Ledger for MemoryLedger {
@@ -101,8 +90,13 @@ impl Ledger for MemoryLedger {
         if books.end(id, at, Ended::Voided, 0).is_some() {
             books.repeats.free(id);
         } else if books.ended.get(&id).is_none() {
-            let tombstone = Hold::tombstone(organization.clone());
-            books.ended.push(id, at, tombstone);
+            books.ended.push(EndedHold {
+                id,
+                at,
+                seq: 0,
+                balance: 0,
+                hold: Box::new(Hold::tombstone(organization.clone())),
+            });
         }
         Reply::ready(())
     }
@@ -187,7 +181,7 @@ impl Ledger for MemoryLedger {
 
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
-        let settled = books.ended.get_mut(&refund.hold);
+        let settled = books.ended.get(&refund.hold);
         let settled = settled.filter(|hold| {
             hold.ended == Some(Ended::Settled) && hold.organization == refund.organization
         });
@@ -238,16 +232,15 @@ impl Ledger for MemoryLedger {
 
     fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
         let books = self.0.lock();
-        let lines = books
-            .lines
-            .iter()
-            .rev()
-            .filter_map(|line| books.entry(line));
-        let wanted = lines.filter(|entry| {
+        let charges = books.ended.newest_first().filter(|ended| ended.seq > 0);
+        let charges = charges.map(EndedHold::entry);
+        let mut entries: Vec<Entry> = charges.chain(books.lines.iter().cloned()).collect();
+        entries.retain(|entry| {
             entry.organization == *organization && before.is_none_or(|seq| entry.seq < seq)
         });
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Reply::ready(wanted.take(limit).collect())
+        entries.sort_unstable_by_key(|entry| Reverse(entry.seq));
+        entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Reply::ready(entries)
     }
 }
 
@@ -311,7 +304,7 @@ impl Books {
         };
         let available = account.balance.available();
         repeats.begin(request);
-        slot.insert(Hold::open(request, credits));
+        slot.insert(ended.boxed(Hold::open(request, credits)));
         Ok(HoldAnswer::Held { credits, available })
     }
 
@@ -322,18 +315,20 @@ impl Books {
         hold.paid = account.end(hold.credits, charge);
         hold.ended = Some(how);
         let (charged, balance) = (hold.paid.credits, account.balance.funds());
-        if charged > 0 {
-            self.seq = self.seq.saturating_add(1);
-            self.push(Line::Charge {
-                seq: self.seq,
-                at,
-                credits: signed(charged).saturating_neg(),
-                balance,
-                hold: id,
-            });
-        }
-        self.ended.push(id, at, hold);
+        let seq = if charged > 0 { self.next_seq() } else { 0 };
+        self.ended.push(EndedHold {
+            id,
+            at,
+            seq,
+            balance,
+            hold,
+        });
         Some(charged)
+    }
+
+    const fn next_seq(&mut self) -> u64 {
+        self.seq = self.seq.saturating_add(1);
+        self.seq
     }
 
     /// Writes an entry, with the balance as it is now.
@@ -343,42 +338,28 @@ impl Books {
     }
 
     fn add(&mut self, mut entry: Entry) {
-        self.seq = self.seq.saturating_add(1);
-        entry.seq = self.seq;
-        self.push(Line::Other(Box::new(entry)));
-    }
-
-    fn push(&mut self, line: Line) {
+        entry.seq = self.next_seq();
         if self.lines.len() >= REMEMBERED {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
+        self.lines.push_back(entry);
     }
+}
 
-    /// The entry of a line, if the hold of a charge is still known.
-    fn entry(&self, line: &Line) -> Option<Entry> {
-        match line {
-            Line::Other(entry) => Some((**entry).clone()),
-            Line::Charge {
-                seq,
-                at,
-                credits,
-                balance,
-                hold: id,
-            } => {
-                let hold = self.ended.get(id)?;
-                Some(Entry {
-                    seq: *seq,
-                    credits: *credits,
-                    balance: *balance,
-                    hold: Some(*id),
-                    key: hold.key,
-                    route: hold.route.clone(),
-                    request_id: Some(hold.request_id.to_string()),
-                    price: Some(hold.price.to_string()),
-                    ..blank(&hold.organization, EntryKind::Charge, *at)
-                })
-            }
+impl EndedHold {
+    /// The entry of its charge.
+    fn entry(&self) -> Entry {
+        let hold = &self.hold;
+        Entry {
+            seq: self.seq,
+            credits: signed(hold.paid.credits).saturating_neg(),
+            balance: self.balance,
+            hold: Some(self.id),
+            key: hold.key,
+            route: hold.route.clone(),
+            request_id: Some(hold.request_id.to_string()),
+            price: Some(hold.price.to_string()),
+            ..blank(&hold.organization, EntryKind::Charge, self.at)
         }
     }
 }

@@ -71,9 +71,14 @@ impl RateHeaders {
         if self.legacy
             && let Some((limit, remaining, reset)) = primary(report, limits, now)
         {
-            to.insert(X_LIMIT, number::header(limit));
-            to.insert(X_REMAINING, number::header(remaining));
-            to.insert(X_RESET, number::header(reset));
+            number::write(
+                [
+                    (&X_LIMIT, limit),
+                    (&X_REMAINING, remaining),
+                    (&X_RESET, reset),
+                ],
+                to,
+            );
         }
         if self.ietf
             && let Some((policy, limit)) = structured(report, limits, now)

@@ -183,8 +183,10 @@ impl Finish {
             && let Some((charged, remaining)) =
                 passage.tab.as_ref().and_then(|tab| tab.bill_of(status))
         {
-            headers.insert(&names.charged, number::header(charged));
-            headers.insert(&names.remaining, number::header(remaining));
+            number::write(
+                [(&names.charged, charged), (&names.remaining, remaining)],
+                headers,
+            );
         }
         let guarded = passage
             .route

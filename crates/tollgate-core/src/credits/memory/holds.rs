@@ -70,42 +70,80 @@ impl Hold {
     }
 }
 
-/// The holds that ended last. They lie in their order, apart from the open ones, so that these stay
-/// close together.
-#[derive(Default)]
+/// The holds that ended last, in their order.
 pub(super) struct EndedHolds {
     /// The oldest first.
-    holds: VecDeque<(HoldId, Timestamp, Hold)>,
-    /// How many were forgotten before the first.
-    forgotten: usize,
-    /// The place of each, counted from the very first.
-    places: HashMap<HoldId, usize, RandomState>,
+    holds: VecDeque<EndedHold>,
+    /// How many of them have an id with these last bits. Nearly every hold that is asked for is new,
+    /// and most of those are told so by this.
+    counts: Box<[u16]>,
+    /// A forgotten one, whose place in memory the next takes.
+    spare: Option<Box<Hold>>,
+}
+
+/// A hold that has ended, and the line that its charge is in the books.
+pub(super) struct EndedHold {
+    pub(super) id: HoldId,
+    pub(super) at: Timestamp,
+    pub(super) seq: u64,
+    pub(super) balance: u64,
+    pub(super) hold: Box<Hold>,
+}
+
+/// A power of two, and many more than are remembered.
+const COUNTS: u16 = 16_384;
+
+impl Default for EndedHolds {
+    fn default() -> Self {
+        Self {
+            holds: VecDeque::new(),
+            counts: vec![0; usize::from(COUNTS)].into(),
+            spare: None,
+        }
+    }
 }
 
 impl EndedHolds {
-    pub(super) fn push(&mut self, id: HoldId, at: Timestamp, hold: Hold) {
+    /// A box with this hold in it.
+    pub(super) fn boxed(&mut self, hold: Hold) -> Box<Hold> {
+        match self.spare.take() {
+            Some(mut spare) => {
+                *spare = hold;
+                spare
+            }
+            None => Box::new(hold),
+        }
+    }
+
+    pub(super) fn push(&mut self, ended: EndedHold) {
         if self.holds.len() >= REMEMBERED {
             self.forget_first();
         }
-        let place = self.forgotten.saturating_add(self.holds.len());
-        self.places.insert(id, place);
-        self.holds.push_back((id, at, hold));
+        if let Some(count) = self.count(&ended.id) {
+            *count = count.saturating_add(1);
+        }
+        self.holds.push_back(ended);
     }
 
-    pub(super) fn get(&self, id: &HoldId) -> Option<&Hold> {
-        let at = self.places.get(id)?.checked_sub(self.forgotten)?;
-        self.holds.get(at).map(|(_, _, hold)| hold)
+    pub(super) fn get(&mut self, id: &HoldId) -> Option<&mut Hold> {
+        if self.count(id).is_some_and(|count| *count == 0) {
+            return None;
+        }
+        let mut newest_first = self.holds.iter_mut().rev();
+        let ended = newest_first.find(|ended| ended.id == *id)?;
+        Some(&mut *ended.hold)
     }
 
-    pub(super) fn get_mut(&mut self, id: &HoldId) -> Option<&mut Hold> {
-        let at = self.places.get(id)?.checked_sub(self.forgotten)?;
-        self.holds.get_mut(at).map(|(_, _, hold)| hold)
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &EndedHold> {
+        self.holds.iter().rev()
     }
 
     /// Forgets the oldest, if it ended before this point.
     pub(super) fn forget_one(&mut self, ended_before: Timestamp) -> bool {
-        let oldest = self.holds.front();
-        let due = oldest.is_some_and(|(_, at, _)| *at < ended_before);
+        let due = self
+            .holds
+            .front()
+            .is_some_and(|ended| ended.at < ended_before);
         if due {
             self.forget_first();
         }
@@ -113,10 +151,19 @@ impl EndedHolds {
     }
 
     fn forget_first(&mut self) {
-        if let Some((id, ..)) = self.holds.pop_front() {
-            self.places.remove(&id);
-            self.forgotten = self.forgotten.saturating_add(1);
+        if let Some(ended) = self.holds.pop_front() {
+            if let Some(count) = self.count(&ended.id) {
+                *count = count.saturating_sub(1);
+            }
+            self.spare = Some(ended.hold);
         }
+    }
+
+    /// The last bits of an id are random.
+    fn count(&mut self, id: &HoldId) -> Option<&mut u16> {
+        let [.., a, b] = *id.as_bytes();
+        let at = u16::from_le_bytes([a, b]).checked_rem(COUNTS)?;
+        self.counts.get_mut(usize::from(at))
     }
 }
 
