@@ -5,6 +5,7 @@
 //! | `queue` | gathers what is asked, and answers when it is durable |
 //! | `batch` | decides a batch by the core's rules, in memory |
 //! | `rows` | reads and writes what a batch needs, in a fixed number of statements |
+//! | `repeats` | what is stored of requests that may come again |
 //! | `books` | grants, refunds, the sweeper: one transaction each |
 
 use tollgate_core::change::Change;
@@ -22,6 +23,7 @@ use crate::store::SqlStore;
 mod batch;
 mod books;
 mod queue;
+mod repeats;
 mod rows;
 
 pub(crate) use queue::Queue;

@@ -146,4 +146,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 #[cfg(test)]
+mod charges;
+#[cfg(test)]
 mod tests;

@@ -73,6 +73,7 @@ macro_rules! ledger_contract {
             what_is_owed_is_charged_when_nobody_ends_a_hold,
             an_extension_puts_the_deadline_off,
             an_extension_that_fails_notes_nothing,
+            what_has_expired_raises_no_hold,
             each_change_of_a_balance_is_an_entry,
             entries_are_read_in_pages_the_newest_first,
             holds_and_voids_are_no_entries,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RouteName;
+use super::{Advanced, RouteName};
+use crate::change::Change;
 use crate::clock::Timestamp;
 use crate::id::{HoldId, KeyId, OrgId};
 
@@ -40,6 +41,71 @@ pub struct Entry {
     pub reference: Option<String>,
 }
 
+impl Entry {
+    /// A line that says no more than what happened. Its place is the ledger's to fill in.
+    #[must_use]
+    pub fn new(
+        organization: &OrgId,
+        at: Timestamp,
+        kind: EntryKind,
+        credits: u64,
+        balance: u64,
+    ) -> Self {
+        Self {
+            seq: 0,
+            organization: organization.clone(),
+            at,
+            kind,
+            credits: kind.signed(credits),
+            balance,
+            hold: None,
+            key: None,
+            route: None,
+            request_id: None,
+            price: None,
+            actor: None,
+            reason: None,
+            reference: None,
+        }
+    }
+
+    /// A line about what somebody did.
+    #[must_use]
+    pub fn by(
+        change: &Change,
+        organization: &OrgId,
+        kind: EntryKind,
+        credits: u64,
+        balance: u64,
+    ) -> Self {
+        Self {
+            actor: Some(change.actor.as_str().to_owned()),
+            reason: change.reason.clone(),
+            ..Self::new(organization, change.at, kind, credits, balance)
+        }
+    }
+}
+
+impl Advanced {
+    /// The lines of what lapsed and of the allowance, which left this balance.
+    pub fn entries(
+        self,
+        organization: &OrgId,
+        at: Timestamp,
+        balance: u64,
+    ) -> impl Iterator<Item = Entry> {
+        let before = balance.saturating_sub(self.allowed);
+        let lapse = (EntryKind::Lapse, self.lapsed, before);
+        let allowance = (EntryKind::Allowance, self.allowed, balance);
+        [lapse, allowance]
+            .into_iter()
+            .filter(|(_, credits, _)| *credits > 0)
+            .map(move |(kind, credits, balance)| {
+                Entry::new(organization, at, kind, credits, balance)
+            })
+    }
+}
+
 /// What a line of the books says.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +135,16 @@ impl EntryKind {
         Self::Lapse,
         Self::Withdrawal,
     ];
+
+    /// By how much a balance grows. No wallet has more credits than fit.
+    #[must_use]
+    pub fn signed(self, credits: u64) -> i64 {
+        let credits = i64::try_from(credits).unwrap_or(i64::MAX);
+        match self {
+            Self::Grant | Self::Allowance | Self::Refund => credits,
+            Self::Charge | Self::Lapse | Self::Withdrawal => credits.saturating_neg(),
+        }
+    }
 
     /// The kind as stores write it.
     #[must_use]

@@ -45,32 +45,19 @@ struct Books {
 impl Ledger for MemoryLedger {
     fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let account = account_of(&mut books.accounts, &request.organization);
-        let advanced = account.advance(request.at, request.allowance);
-        if advanced != Advanced::default() {
-            let (organization, funds) = (request.organization.clone(), account.balance.funds());
-            books.note(&organization, request.at, advanced, funds);
-        }
+        books.advance(&request.organization, request.at, request.allowance);
         Reply::Now(books.open(request))
     }
 
     fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
         let books = &mut *self.0.lock();
-        let Some(hold) = books.holds.get_mut(&extension.id) else {
+        let Some(hold) = books.holds.get(&extension.id) else {
             return Reply::failed(StoreError::not_found("the hold has ended"));
         };
-        let account = account_of(&mut books.accounts, &hold.organization);
-        let more = extension.credits.saturating_sub(hold.credits);
-        if let Err(available) = account.hold(more, more) {
-            return Reply::ready(HoldAnswer::Insufficient { available });
-        }
-        hold.credits = hold.credits.saturating_add(more);
-        hold.owed = hold.owed.max(extension.owed).min(hold.credits);
-        hold.deadline = hold.deadline.max(extension.deadline);
-        Reply::ready(HoldAnswer::Held {
-            credits: hold.credits,
-            available: account.balance.available(),
-        })
+        // What has expired meanwhile raises no hold.
+        let organization = hold.organization.clone();
+        books.advance(&organization, extension.at, None);
+        Reply::Now(books.extend(&organization, &extension))
     }
 
     fn settle(&self, settle: Settle) -> Reply<Settlement> {
@@ -136,46 +123,47 @@ impl Ledger for MemoryLedger {
 
     fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
-        books.advance(&grant.organization, change.at);
-        let account = books
-            .accounts
-            .entry(grant.organization.clone())
-            .or_default();
-        if let Some(reference) = &grant.reference {
-            let reference = (grant.organization.clone(), reference.clone());
-            if books.references.contains(&reference) {
-                return Reply::ready(account.balance);
-            }
-            books.references.insert(reference);
-        }
-        if account
-            .grant(grant.credits, grant.priority, grant.expires_at)
-            .is_err()
+        let organization = &grant.organization;
+        books.advance(organization, change.at, None);
+        let account = account_of(&mut books.accounts, organization);
+        let reference = grant.reference.as_ref();
+        let reference = reference.map(|reference| (organization.clone(), reference.clone()));
+        if reference
+            .as_ref()
+            .is_some_and(|seen| books.references.contains(seen))
         {
-            if let Some(reference) = grant.reference {
-                books.references.remove(&(grant.organization, reference));
-            }
+            return Reply::ready(account.balance);
+        }
+        let granted = account.grant(grant.credits, grant.priority, grant.expires_at);
+        if granted.is_err() {
             return Reply::failed(StoreError::conflict("the grant would overflow the wallet"));
         }
+        books.references.extend(reference);
         let balance = account.balance;
-        let mut entry = entry(&grant.organization, EntryKind::Grant, change, grant.credits);
-        entry.reference = grant.reference;
-        books.write(entry);
+        books.add(Entry {
+            reference: grant.reference,
+            ..Entry::by(
+                &change,
+                &grant.organization,
+                EntryKind::Grant,
+                grant.credits,
+                balance.funds(),
+            )
+        });
         Reply::ready(balance)
     }
 
     fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
-        books.advance(organization, change.at);
+        books.advance(organization, change.at, None);
         let account = books.account(organization);
         if let Err(available) = account.withdraw(credits) {
             let few = format!("the wallet has {available} credits to take back");
             return Reply::failed(StoreError::conflict(few));
         }
         let balance = account.balance;
-        let mut entry = entry(organization, EntryKind::Withdrawal, change, credits);
-        entry.credits = entry.credits.saturating_neg();
-        books.write(entry);
+        let (kind, funds) = (EntryKind::Withdrawal, balance.funds());
+        books.add(Entry::by(&change, organization, kind, credits, funds));
         Reply::ready(balance)
     }
 
@@ -203,15 +191,23 @@ impl Ledger for MemoryLedger {
         paid.credits = refund.credits;
         let (key, route) = (hold.key, hold.route.clone());
         books.references.insert(reference);
-        books.account(&organization).refund(paid);
-        books.write(Entry {
+        let account = books.account(&organization);
+        account.refund(paid);
+        let balance = account.balance;
+        books.add(Entry {
             hold: Some(refund.hold),
             key,
             route,
             reference: Some(refund.reference),
-            ..entry(&organization, EntryKind::Refund, change, refund.credits)
+            ..Entry::by(
+                &change,
+                &organization,
+                EntryKind::Refund,
+                refund.credits,
+                balance.funds(),
+            )
         });
-        Reply::ready(books.account(&organization).balance)
+        Reply::ready(balance)
     }
 
     fn balance(
@@ -249,29 +245,37 @@ impl Books {
         account_of(&mut self.accounts, organization)
     }
 
-    /// Lets lapse what has expired.
-    fn advance(&mut self, organization: &OrgId, now: Timestamp) {
+    /// Lets lapse what has expired, grants the allowance, and writes down both.
+    fn advance(&mut self, organization: &OrgId, now: Timestamp, allowance: Option<Allowance>) {
         let account = self.account(organization);
-        let advanced = account.advance(now, None);
-        let funds = account.balance.funds();
-        self.note(organization, now, advanced, funds);
-    }
-
-    /// Writes entries of what lapsed and of the allowance, which left these funds.
-    fn note(&mut self, organization: &OrgId, at: Timestamp, advanced: Advanced, funds: u64) {
-        let Advanced { lapsed, allowed } = advanced;
-        let lapse = (EntryKind::Lapse, signed(lapsed).saturating_neg());
-        let allowance = (EntryKind::Allowance, signed(allowed));
-        let before = funds.saturating_sub(allowed);
-        for ((kind, credits), balance) in [(lapse, before), (allowance, funds)] {
-            if credits != 0 {
-                self.add(Entry {
-                    credits,
-                    balance,
-                    ..blank(organization, kind, at)
-                });
+        let advanced = account.advance(now, allowance);
+        if advanced != Advanced::default() {
+            let funds = account.balance.funds();
+            for entry in advanced.entries(organization, now, funds) {
+                self.add(entry);
             }
         }
+    }
+
+    fn extend(
+        &mut self,
+        organization: &OrgId,
+        extension: &Extension,
+    ) -> Result<HoldAnswer, StoreError> {
+        let account = account_of(&mut self.accounts, organization);
+        let open = self.holds.get_mut(&extension.id);
+        let hold = open.ok_or_else(|| StoreError::not_found("the hold has ended"))?;
+        let more = extension.credits.saturating_sub(hold.credits);
+        if let Err(available) = account.hold(more, more) {
+            return Ok(HoldAnswer::Insufficient { available });
+        }
+        hold.credits = hold.credits.saturating_add(more);
+        hold.owed = hold.owed.max(extension.owed).min(hold.credits);
+        hold.deadline = hold.deadline.max(extension.deadline);
+        Ok(HoldAnswer::Held {
+            credits: hold.credits,
+            available: account.balance.available(),
+        })
     }
 
     fn open(&mut self, request: &HoldRequest) -> Result<HoldAnswer, StoreError> {
@@ -331,12 +335,6 @@ impl Books {
         self.seq
     }
 
-    /// Writes an entry, with the balance as it is now.
-    fn write(&mut self, mut entry: Entry) {
-        entry.balance = self.account(&entry.organization).balance.funds();
-        self.add(entry);
-    }
-
     fn add(&mut self, mut entry: Entry) {
         entry.seq = self.next_seq();
         if self.lines.len() >= REMEMBERED {
@@ -352,14 +350,18 @@ impl EndedHold {
         let hold = &self.hold;
         Entry {
             seq: self.seq,
-            credits: signed(hold.paid.credits).saturating_neg(),
-            balance: self.balance,
             hold: Some(self.id),
             key: hold.key,
             route: hold.route.clone(),
             request_id: Some(hold.request_id.to_string()),
             price: Some(hold.price.to_string()),
-            ..blank(&hold.organization, EntryKind::Charge, self.at)
+            ..Entry::new(
+                &hold.organization,
+                self.at,
+                EntryKind::Charge,
+                hold.paid.credits,
+                self.balance,
+            )
         }
     }
 }
@@ -370,39 +372,6 @@ fn account_of<'a>(
     organization: &OrgId,
 ) -> &'a mut Account {
     accounts.entry(organization.clone()).or_default()
-}
-
-fn blank(organization: &OrgId, kind: EntryKind, at: Timestamp) -> Entry {
-    Entry {
-        seq: 0,
-        organization: organization.clone(),
-        at,
-        kind,
-        credits: 0,
-        balance: 0,
-        hold: None,
-        key: None,
-        route: None,
-        request_id: None,
-        price: None,
-        actor: None,
-        reason: None,
-        reference: None,
-    }
-}
-
-fn entry(organization: &OrgId, kind: EntryKind, change: Change, credits: u64) -> Entry {
-    Entry {
-        credits: signed(credits),
-        actor: Some(change.actor.as_str().to_owned()),
-        reason: change.reason,
-        ..blank(organization, kind, change.at)
-    }
-}
-
-/// Credits as an entry writes them. No wallet has more than fit.
-fn signed(credits: u64) -> i64 {
-    i64::try_from(credits).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for MemoryLedger {

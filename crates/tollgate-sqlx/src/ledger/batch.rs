@@ -11,7 +11,8 @@ use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
 use super::queue::Tell;
-use super::rows::{self, Hold, Line, State, StoredRepeat};
+use super::repeats::{self, StoredRepeat};
+use super::rows::{self, Hold, Line, State};
 use crate::session::Session;
 
 /// What is asked, and who is told.
@@ -98,7 +99,7 @@ pub(super) struct Batch {
     /// New holds, in order.
     opened: Vec<(HoldRequest, u64)>,
     buried: Vec<(HoldId, OrgId, Timestamp)>,
-    repeats: HashMap<rows::RepeatName, StoredRepeat>,
+    repeats: HashMap<repeats::RepeatName, StoredRepeat>,
     ended_repeats: Vec<(HoldId, Option<Outcome>)>,
     freed_repeats: Vec<HoldId>,
     lines: Vec<Line>,
@@ -143,7 +144,7 @@ impl Batch {
         for op in ops {
             if let Op::Hold(request, _) = op {
                 organizations.push(request.organization.clone());
-                names.extend(rows::repeat_name(request));
+                names.extend(repeats::repeat_name(request));
             }
         }
         organizations.sort_unstable();
@@ -152,7 +153,7 @@ impl Batch {
             this.accounts.insert(organization, Touched::read(account));
         }
         if !names.is_empty() {
-            this.repeats = rows::repeats(session, names).await?;
+            this.repeats = repeats::repeats(session, names).await?;
         }
         Ok(this)
     }
@@ -189,13 +190,13 @@ impl Batch {
         rows::insert_lines(session, &self.lines).await?;
         for (request, _) in &self.opened {
             if let Some(idempotency) = &request.idempotency {
-                rows::begin_repeat(session, request, idempotency).await?;
+                repeats::begin_repeat(session, request, idempotency).await?;
             }
         }
         for (id, outcome) in &self.ended_repeats {
-            rows::end_repeat(session, *id, outcome.as_ref()).await?;
+            repeats::end_repeat(session, *id, outcome.as_ref()).await?;
         }
-        rows::free_repeats(session, &self.freed_repeats).await
+        repeats::free_repeats(session, &self.freed_repeats).await
     }
 
     /// Tells everybody, now that it is durable.
@@ -234,18 +235,21 @@ impl Batch {
                 // An allowance that came with a refusal is there all the same; without one there
                 // is nothing to write, however often somebody asks.
                 if advanced != Advanced::default() {
-                    note(&mut self.lines, request, advanced, &after);
+                    let (at, balance) = (request.at, after.balance);
+                    self.lines
+                        .extend(Line::of(advanced, &request.organization, at, balance));
                     *account.touch() = after;
                 }
                 return Ok(HoldAnswer::Insufficient { available });
             }
         };
-        note(&mut self.lines, request, advanced, &after);
+        let lines = Line::of(advanced, &request.organization, request.at, after.balance);
+        self.lines.extend(lines);
         let available = after.balance.available();
         *account.touch() = after;
         self.holds
             .insert(request.id, Touched::read(Hold::open(request, credits)));
-        if let Some(name) = rows::repeat_name(request)
+        if let Some(name) = repeats::repeat_name(request)
             && let Some(idempotency) = &request.idempotency
         {
             let running = StoredRepeat::running(idempotency);
@@ -257,7 +261,7 @@ impl Batch {
 
     fn repeat(&self, request: &HoldRequest) -> Option<Repeat> {
         let asked = request.idempotency.as_ref()?;
-        let first = self.repeats.get(&rows::repeat_name(request)?)?;
+        let first = self.repeats.get(&repeats::repeat_name(request)?)?;
         if !first.running && first.expires_at <= request.at {
             return None;
         }
@@ -283,11 +287,15 @@ impl Batch {
             .or_default();
         let more = extension.credits.saturating_sub(hold.row.credits);
         let mut after = account.row.clone();
+        // What has expired meanwhile raises no hold.
+        let advanced = after.advance(extension.at, None);
         if let Err(available) = after.hold(more, more) {
             return Ok(HoldAnswer::Insufficient { available });
         }
-        let available = after.balance.available();
-        if more > 0 {
+        let (available, balance) = (after.balance.available(), after.balance);
+        let lines = Line::of(advanced, &hold.row.organization, extension.at, balance);
+        self.lines.extend(lines);
+        if after != account.row {
             *account.touch() = after;
         }
         let hold = hold.touch();
@@ -342,14 +350,4 @@ impl Batch {
         self.lines.extend(hold.line(id, account, at));
         Some((hold.paid.credits, hold.idempotent))
     }
-}
-
-/// Writes down what lapsed, and the allowance.
-fn note(lines: &mut Vec<Line>, request: &HoldRequest, advanced: Advanced, after: &Account) {
-    lines.extend(rows::advance_lines(
-        &request.organization,
-        request.at,
-        advanced,
-        after.balance,
-    ));
 }

@@ -8,7 +8,8 @@ use tollgate_core::credits::{Account, Balance, Entry, EntryKind, Grant, Paid, Re
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::rows::{self, State, signed};
+use super::repeats;
+use super::rows::{self, Line, State};
 use crate::changes::log;
 use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
 use crate::session::{Session, values};
@@ -27,13 +28,16 @@ pub(super) async fn grant(
     }
     let granted = account.grant(grant.credits, grant.priority, grant.expires_at);
     granted.map_err(|_| StoreError::conflict("the grant would overflow the wallet"))?;
-    let mut entry = entry(
-        organization,
-        EntryKind::Grant,
-        signed(grant.credits),
-        change,
-    );
-    entry.reference.clone_from(&grant.reference);
+    let entry = Entry {
+        reference: grant.reference.clone(),
+        ..entry(
+            &account,
+            organization,
+            EntryKind::Grant,
+            grant.credits,
+            change,
+        )
+    };
     write(session, &account, entry, ChangeKind::CreditsGranted, change).await
 }
 
@@ -47,8 +51,13 @@ pub(super) async fn withdraw(
     account.withdraw(credits).map_err(|available| {
         StoreError::conflict(format!("the wallet has {available} credits to take back"))
     })?;
-    let credits = signed(credits).saturating_neg();
-    let entry = entry(organization, EntryKind::Withdrawal, credits, change);
+    let entry = entry(
+        &account,
+        organization,
+        EntryKind::Withdrawal,
+        credits,
+        change,
+    );
     write(
         session,
         &account,
@@ -91,9 +100,10 @@ pub(super) async fn refund(
         hold: Some(refund.hold),
         reference: Some(refund.reference.clone()),
         ..entry(
+            &account,
             organization,
             EntryKind::Refund,
-            signed(refund.credits),
+            refund.credits,
             change,
         )
     };
@@ -133,14 +143,14 @@ pub(super) async fn expire(
         lines.extend(hold.line(*id, account, now));
         match (hold.idempotent, owed) {
             (true, 0) => freed.push(*id),
-            (true, _) => rows::end_repeat(session, *id, None).await?,
+            (true, _) => repeats::end_repeat(session, *id, None).await?,
             (false, _) => {}
         }
     }
     rows::update_holds(session, due.iter().map(|(id, hold)| (*id, hold))).await?;
     rows::write_accounts(session, accounts.iter()).await?;
     rows::insert_lines(session, &lines).await?;
-    rows::free_repeats(session, &freed).await?;
+    repeats::free_repeats(session, &freed).await?;
     Ok(due.len().try_into().unwrap_or(u64::MAX))
 }
 
@@ -168,7 +178,7 @@ async fn advanced(
 ) -> Result<Account, StoreError> {
     let mut account = rows::account(session, organization).await?;
     let advanced = account.advance(now, None);
-    let lines: Vec<_> = rows::advance_lines(organization, now, advanced, account.balance).collect();
+    let lines: Vec<_> = Line::of(advanced, organization, now, account.balance).collect();
     if !lines.is_empty() {
         rows::insert_lines(session, &lines).await?;
         rows::write_accounts(session, std::iter::once((organization, &account))).await?;
@@ -188,23 +198,24 @@ async fn is_used(
     Ok(seen.is_some())
 }
 
-fn entry(organization: &OrgId, kind: EntryKind, credits: i64, change: &Change) -> Entry {
-    Entry {
-        actor: Some(change.actor.as_str().to_owned()),
-        reason: change.reason.clone(),
-        ..rows::entry(organization, change.at, kind, credits)
-    }
+fn entry(
+    account: &Account,
+    organization: &OrgId,
+    kind: EntryKind,
+    credits: u64,
+    change: &Change,
+) -> Entry {
+    Entry::by(change, organization, kind, credits, account.balance.funds())
 }
 
 /// Writes an account, what happened to it, and that it changed.
 async fn write(
     session: &mut impl Session,
     account: &Account,
-    mut entry: Entry,
+    entry: Entry,
     kind: ChangeKind,
     change: &Change,
 ) -> Result<Balance, StoreError> {
-    entry.balance = account.balance.funds();
     let organization = &entry.organization;
     rows::write_accounts(session, std::iter::once((organization, account))).await?;
     rows::insert_entry(session, &entry).await?;

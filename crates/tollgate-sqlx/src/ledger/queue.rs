@@ -175,6 +175,26 @@ mod tests {
 
     use super::*;
 
+    fn void(n: u32) -> Op {
+        let (tell, _) = oneshot::channel();
+        Op::Void {
+            id: hold_id(n),
+            organization: org("acme"),
+            at: at(0),
+            tell,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let queue = Queue::default();
+        for _ in 0..MOST_WAITING {
+            queue.push(void(1)).unwrap();
+        }
+        let error = queue.push(void(1)).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+
     #[test]
     fn who_has_ended_leaves_the_next_alone() {
         let queue = Queue::default();

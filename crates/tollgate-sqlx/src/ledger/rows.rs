@@ -2,20 +2,17 @@
 //!
 //! Many rows go to the database as one JSON array, which the statement takes apart.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{
-    Account, Advanced, Allowed, Balance, Entry, EntryKind, HoldRequest, Idempotency, Outcome, Paid,
+    Account, Advanced, Allowed, Balance, Entry, EntryKind, HoldRequest, Paid,
 };
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, KeyId, OrgId};
 
-use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql, wallets};
+use crate::queries::{entries as entry_sql, holds as hold_sql, wallets};
 use crate::rows::{from_json, json};
-use crate::session::{Row, Session, Value, corrupt, values};
+use crate::session::{Row, Session, corrupt, values};
 
 /// A hold, as far as ending it needs it.
 pub(super) struct Hold {
@@ -98,7 +95,7 @@ impl Hold {
         (self.paid.credits > 0).then(|| Line::Charge {
             hold: id,
             at,
-            credits: signed(self.paid.credits).saturating_neg(),
+            credits: EntryKind::Charge.signed(self.paid.credits),
             balance: account.balance.funds(),
         })
     }
@@ -115,49 +112,17 @@ pub(super) enum Line {
     Other(Box<Entry>),
 }
 
-/// Credits as an entry writes them. No wallet has more than fit.
-pub(super) fn signed(credits: u64) -> i64 {
-    i64::try_from(credits).unwrap_or(i64::MAX)
-}
-
-/// An entry that says no more than what happened.
-pub(super) fn entry(organization: &OrgId, at: Timestamp, kind: EntryKind, credits: i64) -> Entry {
-    Entry {
-        seq: 0,
-        organization: organization.clone(),
-        at,
-        kind,
-        credits,
-        balance: 0,
-        hold: None,
-        key: None,
-        route: None,
-        request_id: None,
-        price: None,
-        actor: None,
-        reason: None,
-        reference: None,
+impl Line {
+    /// The lines of what lapsed and of the allowance, which left this balance.
+    pub(super) fn of(
+        advanced: Advanced,
+        organization: &OrgId,
+        at: Timestamp,
+        after: Balance,
+    ) -> impl Iterator<Item = Self> {
+        let entries = advanced.entries(organization, at, after.funds());
+        entries.map(|entry| Self::Other(Box::new(entry)))
     }
-}
-
-/// The lines of what lapsed and of the allowance, which left this balance.
-pub(super) fn advance_lines(
-    organization: &OrgId,
-    at: Timestamp,
-    advanced: Advanced,
-    after: Balance,
-) -> impl Iterator<Item = Line> {
-    let Advanced { lapsed, allowed } = advanced;
-    let lapse = (EntryKind::Lapse, signed(lapsed).saturating_neg());
-    let allowance = (EntryKind::Allowance, signed(allowed));
-    let before = after.funds().saturating_sub(allowed);
-    [(lapse, before), (allowance, after.funds())]
-        .into_iter()
-        .filter(|((_, credits), _)| *credits != 0)
-        .map(move |((kind, credits), balance)| {
-            let entry = entry(organization, at, kind, credits);
-            Line::Other(Box::new(Entry { balance, ..entry }))
-        })
 }
 
 pub(super) async fn holds(
@@ -417,102 +382,8 @@ fn read_entry(mut row: Row) -> Result<Entry, StoreError> {
     })
 }
 
-/// Whose request to which route, with which key of theirs.
-pub(super) type RepeatName = (OrgId, Arc<str>, String);
-
-/// What is known of an idempotency key.
-pub(super) struct StoredRepeat {
-    pub(super) fingerprint: [u8; 32],
-    pub(super) running: bool,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) expires_at: Timestamp,
-}
-
-impl StoredRepeat {
-    pub(super) const fn running(idempotency: &Idempotency) -> Self {
-        Self {
-            fingerprint: idempotency.fingerprint,
-            running: true,
-            outcome: None,
-            expires_at: idempotency.expires_at,
-        }
-    }
-}
-
-pub(super) fn repeat_name(request: &HoldRequest) -> Option<RepeatName> {
-    let idempotency = request.idempotency.as_ref()?;
-    Some((
-        request.organization.clone(),
-        Arc::clone(&request.route),
-        idempotency.key.clone(),
-    ))
-}
-
-pub(super) async fn repeats(
-    session: &mut impl Session,
-    names: Vec<RepeatName>,
-) -> Result<HashMap<RepeatName, StoredRepeat>, StoreError> {
-    let asked: Vec<(&str, &str, &str)> = names
-        .iter()
-        .map(|(organization, route, key)| (organization.as_str(), &**route, key.as_str()))
-        .collect();
-    let rows = session
-        .fetch(repeat_sql::READ, values![json(&asked)?])
-        .await?;
-    let mut found = HashMap::new();
-    for mut row in rows {
-        let at: u64 = row.take()?;
-        let name = usize::try_from(at).ok().and_then(|at| names.get(at));
-        let name = name.ok_or_else(|| corrupt("an answer to a question that was not asked"))?;
-        let stored = StoredRepeat {
-            fingerprint: row.take()?,
-            running: row.take::<u64>()? != 0,
-            outcome: row.take::<Option<Vec<u8>>>()?.map(Into::into),
-            expires_at: row.take()?,
-        };
-        found.insert(name.clone(), stored);
-    }
-    Ok(found)
-}
-
-pub(super) async fn begin_repeat(
-    session: &mut impl Session,
-    request: &HoldRequest,
-    idempotency: &Idempotency,
-) -> Result<(), StoreError> {
-    let row = values![
-        request.organization.as_str(),
-        &*request.route,
-        idempotency.key.as_str(),
-        &idempotency.fingerprint,
-        request.id.as_bytes(),
-        idempotency.expires_at,
-    ];
-    session.execute(repeat_sql::BEGIN, row).await?;
-    Ok(())
-}
-
-pub(super) async fn end_repeat(
-    session: &mut impl Session,
-    hold: HoldId,
-    outcome: Option<&Outcome>,
-) -> Result<(), StoreError> {
-    let outcome = outcome.map_or(Value::Null, |outcome| Value::Blob(outcome.to_vec()));
-    let row = vec![Value::from(hold.as_bytes()), outcome];
-    session.execute(repeat_sql::DONE, row).await?;
-    Ok(())
-}
-
-/// Lets keys be used anew whose requests were not charged.
-pub(super) async fn free_repeats(
-    session: &mut impl Session,
-    holds: &[HoldId],
-) -> Result<(), StoreError> {
-    execute(session, repeat_sql::FREE, holds.iter().copied().map(hex)).await
-}
-
 /// Runs a statement on many rows, or not at all if there are none.
-async fn execute<T: Serialize>(
+pub(super) async fn execute<T: Serialize>(
     session: &mut impl Session,
     sql: &'static str,
     rows: impl Iterator<Item = T>,
@@ -524,7 +395,7 @@ async fn execute<T: Serialize>(
     Ok(())
 }
 
-fn hex(id: HoldId) -> String {
+pub(super) fn hex(id: HoldId) -> String {
     hex_of(id.as_bytes())
 }
 

@@ -7,14 +7,16 @@ use tollgate_testkit::records::{api_key, change, digest, org, organization};
 use super::*;
 use crate::session::{Session, Transaction, values};
 
-async fn on_file(options: fn(SqliteOptions) -> SqliteOptions) -> (tempfile::TempDir, SqliteStore) {
+pub(super) async fn on_file(
+    options: fn(SqliteOptions) -> SqliteOptions,
+) -> (tempfile::TempDir, SqliteStore) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tollgate.db");
     let new = SqliteOptions::new(path.to_str().unwrap());
     (dir, options(new).open().await.unwrap())
 }
 
-async fn number(session: &mut impl Session, sql: &'static str) -> i64 {
+pub(super) async fn number(session: &mut impl Session, sql: &'static str) -> i64 {
     let row = session.fetch_optional(sql, values![]).await.unwrap();
     row.unwrap().take().unwrap()
 }

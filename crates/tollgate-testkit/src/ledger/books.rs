@@ -259,6 +259,22 @@ pub async fn an_extension_that_fails_notes_nothing<L: Ledger>(ledger: &L) {
     assert_eq!(balance(ledger).await.settled, 0);
 }
 
+/// A hold keeps what it has; more of it comes from what is still good.
+pub async fn what_has_expired_raises_no_hold<L: Ledger>(ledger: &L) {
+    grant(ledger, acme(10).expires_at(at(50))).await.unwrap();
+    hold(ledger, 1, 2, 2).await;
+    let late = |credits| Extension {
+        at: at(50),
+        ..extending(1, credits)
+    };
+    let refused = HoldAnswer::Insufficient { available: 0 };
+    assert_eq!(ledger.extend(late(3)).await.unwrap(), refused);
+    assert_eq!(ledger.extend(late(2)).await.unwrap(), held(2, 0));
+    // Of the new five, four cover the hold; then nothing needs the expired two any more.
+    grant(ledger, acme(5)).await.unwrap();
+    assert_eq!(ledger.extend(late(4)).await.unwrap(), held(4, 1));
+}
+
 async fn entries<L: Ledger>(ledger: &L) -> Vec<Entry> {
     ledger.entries(&org("acme"), None, 100).await.unwrap()
 }
