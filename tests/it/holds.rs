@@ -13,7 +13,7 @@ use tollgate::meter::CreditHeaders;
 use tollgate::{Bill, Denial};
 use tollgate_testkit::faults::{Fault, Operation};
 
-use crate::support::{Door, TestApp, org};
+use crate::support::{Door, TestApp, TestKey, org};
 
 fn paid() -> Access {
     authenticated().credits(4).rate_cost(0)
@@ -28,8 +28,8 @@ async fn pass(app: &TestApp, seconds: u32) {
     }
 }
 
-#[tokio::test]
-async fn a_handler_that_takes_an_hour_keeps_its_hold_and_is_charged() {
+/// An app whose handler waits at a door, and an organization that can pay for it once.
+async fn waiting() -> (TestApp, TestKey, Door) {
     let door = Door::closed();
     let way = door.clone();
     let app = TestApp::new(|gate| {
@@ -39,6 +39,12 @@ async fn a_handler_that_takes_an_hour_keeps_its_hold_and_is_charged() {
     .await;
     app.grant("acme", 4).await;
     let key = app.key("acme", []).await;
+    (app, key, door)
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_an_hour_keeps_its_hold_and_is_charged() {
+    let (app, key, door) = waiting().await;
     let time = async {
         door.knocked().await;
         for _ in 0..3600 / 20 {
@@ -53,15 +59,7 @@ async fn a_handler_that_takes_an_hour_keeps_its_hold_and_is_charged() {
 
 #[tokio::test]
 async fn a_renewal_that_fails_twice_is_made_up_for() {
-    let door = Door::closed();
-    let way = door.clone();
-    let app = TestApp::new(|gate| {
-        let wait = move || async move { way.pass().await };
-        gate.routes().get("/", wait, paid())
-    })
-    .await;
-    app.grant("acme", 4).await;
-    let key = app.key("acme", []).await;
+    let (app, key, door) = waiting().await;
     let time = async {
         door.knocked().await;
         app.faults.set(Operation::Hold, Fault::Fail);

@@ -12,6 +12,8 @@ use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate::access::authenticated;
+use tollgate::core::clock::Clock;
+use tollgate::core::credits::Ledger;
 use tollgate::{Bill, Denial};
 use tollgate_testkit::faults::{Fault, Operation};
 
@@ -164,6 +166,29 @@ async fn a_ledger_that_goes_down_ends_a_stream_and_what_was_delivered_is_charged
     app.faults.set_all(Fault::None);
     app.settled().await;
     assert_eq!(app.charged("acme"), 8);
+}
+
+/// As the next process finds it: nobody ended the hold, and its deadline is over.
+#[tokio::test]
+async fn of_a_stream_that_a_crash_ends_the_slice_under_way_is_charged() {
+    let (app, key, door) = app(100).await;
+    let answer = async { app.get("/slow").key(&key).send().await };
+    let crash = async {
+        door.knocked().await;
+        let later = app.clock.now().wall.after(Duration::from_secs(3600));
+        let expired = app.store.store().expire(later, 10).await;
+        assert_eq!(expired.unwrap(), 1);
+        assert_eq!(app.charged("acme"), 2 * u64::from(SLICE));
+        for _ in 0..SLICE {
+            door.open();
+        }
+    };
+    let (answer, ()) = tokio::join!(answer, crash);
+    assert!(
+        answer.text().ends_with("end: service_unavailable\n"),
+        "{answer:?}"
+    );
+    assert_eq!(app.charged("acme"), 2 * u64::from(SLICE));
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub(crate) struct TestApp {
     pub(crate) gate: Gate,
     pub(crate) clock: ManualClock,
     pub(crate) faults: Faults,
-    store: Arc<FaultyStore<MemoryStore>>,
+    pub(crate) store: Arc<FaultyStore<MemoryStore>>,
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     server: JoinHandle<()>,
