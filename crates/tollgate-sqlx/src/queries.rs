@@ -87,14 +87,16 @@ pub(crate) mod changes {
 }
 
 pub(crate) mod wallets {
-    /// The wallets of a JSON array of organizations.
+    /// The wallets of a JSON array of organizations, and of those of a JSON array of holds.
     pub(crate) const READ: &str = "SELECT organization, granted, withdrawn, settled, held, \
          allowance_month, allowance_credits, pools FROM tollgate_wallets \
-         WHERE organization IN (SELECT value FROM json_each($1))";
+         WHERE organization IN (SELECT value FROM json_each($1) UNION \
+         SELECT organization FROM tollgate_holds \
+         WHERE id IN (SELECT unhex(value) FROM json_each($2)))";
     pub(crate) const WRITE: &str = "INSERT INTO tollgate_wallets (organization, granted, \
          withdrawn, settled, held, allowance_month, allowance_credits, pools) \
          SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
-         value->>7 FROM json_each($1) WHERE true \
+         value->>7 FROM jsonb_each($1) WHERE true \
          ON CONFLICT (organization) DO UPDATE SET granted = excluded.granted, \
          withdrawn = excluded.withdrawn, settled = excluded.settled, held = excluded.held, \
          allowance_month = excluded.allowance_month, \
@@ -119,12 +121,12 @@ pub(crate) mod holds {
     pub(crate) const INSERT: &str = "INSERT INTO tollgate_holds (id, organization, key_id, \
          route, request_id, price, credits, state, created_at, deadline, ended_at, idempotent) \
          SELECT unhex(value->>0), value->>1, unhex(value->>2), value->>3, value->>4, value->>5, \
-         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM json_each($1)";
+         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM jsonb_each($1)";
     pub(crate) const UPDATE: &str = "UPDATE tollgate_holds SET credits = j.value->>1, \
          owed = j.value->>2, state = j.value->>3, charged = j.value->>4, \
          refunded = j.value->>5, paid_priority = j.value->>6, paid_expires_at = j.value->>7, \
          deadline = j.value->>8, ended_at = j.value->>9 \
-         FROM json_each($1) AS j WHERE tollgate_holds.id = unhex(j.value->>0)";
+         FROM jsonb_each($1) AS j WHERE tollgate_holds.id = unhex(j.value->>0)";
     pub(crate) const DUE: &str = concat!(
         "SELECT ",
         columns!(),
@@ -137,15 +139,13 @@ pub(crate) mod holds {
 }
 
 pub(crate) mod entries {
-    /// A charge is written with the names of its hold.
-    pub(crate) const CHARGE: &str = "INSERT INTO tollgate_entries (organization, at, kind, \
-         credits, balance, hold_id, key_id, route, request_id, price) \
-         SELECT h.organization, j.value->>1, 'charge', j.value->>2, j.value->>3, h.id, h.key_id, \
-         h.route, h.request_id, h.price FROM json_each($1) AS j \
-         CROSS JOIN tollgate_holds AS h ON h.id = unhex(j.value->>0) ORDER BY j.key";
-    pub(crate) const INSERT: &str = "INSERT INTO tollgate_entries (organization, at, kind, \
-         credits, balance, hold_id, key_id, route, request_id, price, actor, reason, reference) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    /// A charge has the names of its hold.
+    pub(crate) const INSERT: &str = "INSERT INTO tollgate_entries (hold_id, at, kind, credits, \
+         balance, organization, actor, reason, reference, key_id, route, request_id, price) \
+         SELECT unhex(j.value->>0), j.value->>1, j.value->>2, j.value->>3, j.value->>4, \
+         coalesce(j.value->>5, h.organization), j.value->>6, j.value->>7, j.value->>8, h.key_id, \
+         h.route, h.request_id, h.price FROM jsonb_each($1) AS j LEFT JOIN tollgate_holds AS h \
+         ON h.id = unhex(j.value->>0) AND j.value->>2 = 'charge' ORDER BY j.key";
     pub(crate) const LIST: &str = "SELECT seq, organization, at, kind, credits, balance, hold_id, \
          key_id, route, request_id, price, actor, reason, reference FROM tollgate_entries \
          WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
@@ -156,17 +156,18 @@ pub(crate) mod entries {
 pub(crate) mod repeats {
     /// The records of a JSON array of `[organization, route, key]`, with the place of each.
     pub(crate) const READ: &str = "SELECT j.key, r.fingerprint, r.running, r.outcome, \
-         r.expires_at FROM json_each($1) AS j CROSS JOIN tollgate_repeats AS r \
+         r.expires_at FROM jsonb_each($1) AS j CROSS JOIN tollgate_repeats AS r \
          ON r.organization = j.value->>0 AND r.route = j.value->>1 \
          AND r.idempotency_key = j.value->>2";
     pub(crate) const BEGIN: &str = "INSERT INTO tollgate_repeats (organization, route, \
          idempotency_key, fingerprint, hold_id, running, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, 1, $6) \
+         SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), 1, value->>5 \
+         FROM jsonb_each($1) WHERE true \
          ON CONFLICT (organization, route, idempotency_key) DO UPDATE SET \
          fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, running = 1, \
          outcome = NULL, expires_at = excluded.expires_at";
-    pub(crate) const DONE: &str =
-        "UPDATE tollgate_repeats SET running = 0, outcome = $2 WHERE hold_id = $1";
+    pub(crate) const DONE: &str = "UPDATE tollgate_repeats SET running = 0, outcome = unhex(j.value->>1) \
+         FROM jsonb_each($1) AS j WHERE tollgate_repeats.hold_id = unhex(j.value->>0)";
     pub(crate) const FREE: &str = "DELETE FROM tollgate_repeats WHERE running = 1 AND hold_id IN \
          (SELECT unhex(value) FROM json_each($1))";
     pub(crate) const FORGET: &str = "DELETE FROM tollgate_repeats WHERE hold_id IN (\

@@ -44,6 +44,13 @@ pub trait Session: Send {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
+    /// Runs statements one after another, and gives the rows of each. What follows one that fails
+    /// is not run.
+    fn run(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<Vec<Vec<Row>>, StoreError>> + Send;
+
     /// Runs a statement that has one row or none.
     fn fetch_optional(
         &mut self,
@@ -59,6 +66,30 @@ pub trait Session: Send {
 pub trait Transaction: Session {
     /// Makes everything happen.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Runs statements, and makes everything happen.
+    fn commit_after(
+        self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A statement, and its values in the order of `$1`, `$2`, ….
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Statement {
+    /// The text, which holds no `$` but those of its values.
+    pub sql: &'static str,
+    /// The values.
+    pub values: Vec<Value>,
+}
+
+impl Statement {
+    /// This statement with these values.
+    #[must_use]
+    pub const fn new(sql: &'static str, values: Vec<Value>) -> Self {
+        Self { sql, values }
+    }
 }
 
 /// What a statement is given and gives back.

@@ -12,12 +12,14 @@ use tollgate_core::error::StoreError;
 use crate::open::{Location, OpenError};
 use crate::session::{Backend, sealed::Sealed};
 use crate::store::{SqlStore, SqliteStore};
-use connection::{Connection, WriteTransaction};
+use connection::{Borrowed, Connection, WriteTransaction};
+use writer::Writer;
 
 mod connection;
 mod errors;
 mod file;
 mod migrations;
+mod writer;
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,10 +70,9 @@ impl SqliteOptions {
 /// The connections to an SQLite database.
 #[derive(Clone)]
 pub struct Sqlite {
-    writer: SqlitePool,
-    readers: SqlitePool,
-    /// A database in memory is gone with its connection, which is therefore never closed.
-    in_memory: bool,
+    writer: Writer,
+    /// None for a database in memory, which has one connection and is gone with it.
+    readers: Option<SqlitePool>,
 }
 
 impl Sqlite {
@@ -79,11 +80,9 @@ impl Sqlite {
         let options = SqliteConnectOptions::new()
             .in_memory(true)
             .foreign_keys(true);
-        let only = pool(1).connect_lazy_with(options);
         Self {
-            writer: only.clone(),
-            readers: only,
-            in_memory: true,
+            writer: Writer::new(options),
+            readers: None,
         }
     }
 
@@ -94,22 +93,30 @@ impl Sqlite {
             .synchronous(synchronous)
             .foreign_keys(true);
         let writes = options.clone().journal_mode(SqliteJournalMode::Wal);
+        // Connections live as long as they work; one that does not is closed by whoever finds out.
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false);
         Self {
-            writer: pool(1).connect_lazy_with(writes),
-            readers: pool(READERS).connect_lazy_with(options.read_only(true)),
-            in_memory: false,
+            writer: Writer::new(writes),
+            readers: Some(readers.connect_lazy_with(options.read_only(true))),
         }
     }
 
     pub(crate) async fn close(&self) {
         // The last connection to be closed moves the log into the file, and a reader cannot.
-        self.readers.close().await;
+        if let Some(readers) = &self.readers {
+            readers.close().await;
+        }
         self.writer.close().await;
     }
 
-    async fn connection(&self, pool: &SqlitePool) -> Result<Connection, StoreError> {
-        let connection = pool.acquire().await.map_err(errors::store_error)?;
-        Ok(Connection::new(connection, self.in_memory))
+    async fn writer(&self) -> Result<Connection, StoreError> {
+        let turn = self.writer.acquire().await.map_err(errors::store_error)?;
+        let in_memory = self.readers.is_none();
+        Ok(Connection::new(Borrowed::Writer(turn), in_memory))
     }
 }
 
@@ -120,29 +127,24 @@ impl Backend for Sqlite {
     type Write = WriteTransaction;
 
     async fn read(&self) -> Result<Connection, StoreError> {
-        self.connection(&self.readers).await
+        let Some(readers) = &self.readers else {
+            return self.writer().await;
+        };
+        let connection = readers.acquire().await.map_err(errors::store_error)?;
+        Ok(Connection::new(Borrowed::Reader(connection), false))
     }
 
     async fn write(&self) -> Result<WriteTransaction, StoreError> {
-        WriteTransaction::begin(self.connection(&self.writer).await?).await
+        WriteTransaction::begin(self.writer().await?).await
     }
 }
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sqlite")
-            .field("in_memory", &self.in_memory)
+            .field("in_memory", &self.readers.is_none())
             .finish_non_exhaustive()
     }
-}
-
-/// Connections live as long as they work; one that does not is closed by whoever finds out.
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tollgate_core::id::{HoldId, OrgId};
 use super::queue::Tell;
 use super::repeats::{self, StoredRepeat};
 use super::rows::{self, Hold, Line, State};
-use crate::session::Session;
+use crate::session::{Session, Statement};
 
 /// What is asked, and who is told.
 pub(super) enum Op {
@@ -54,6 +54,13 @@ impl Op {
             Self::Void { tell, .. } => {
                 let _ = tell.send(answer.map(|_| ()));
             }
+        }
+    }
+
+    fn request(&self) -> Option<&HoldRequest> {
+        match self {
+            Self::Hold(request, _) => Some(request),
+            _ => None,
         }
     }
 
@@ -130,32 +137,44 @@ impl<T> Touched<T> {
 impl Batch {
     /// Reads what the operations are about.
     pub(super) async fn read(session: &mut impl Session, ops: &[Op]) -> Result<Self, StoreError> {
-        let ids = ops.iter().map(Op::hold_id);
-        let mut this = Self::default();
-        for (id, hold) in rows::holds(session, ids).await? {
-            this.holds.insert(id, Touched::read(hold));
-        }
-        let mut organizations: Vec<OrgId> = this
-            .holds
-            .values()
-            .map(|hold| hold.row.organization.clone())
-            .collect();
-        let mut names = Vec::new();
-        for op in ops {
-            if let Op::Hold(request, _) = op {
-                organizations.push(request.organization.clone());
-                names.extend(repeats::repeat_name(request));
-            }
-        }
+        let ids: Vec<String> = ops.iter().map(|op| rows::hex(op.hold_id())).collect();
+        let requests = ops.iter().filter_map(Op::request);
+        let mut organizations: Vec<&OrgId> =
+            requests.map(|request| &request.organization).collect();
         organizations.sort_unstable();
         organizations.dedup();
-        for (organization, account) in rows::accounts(session, &organizations).await? {
-            this.accounts.insert(organization, Touched::read(account));
-        }
-        if !names.is_empty() {
-            this.repeats = repeats::repeats(session, names).await?;
+        let requests = ops.iter().filter_map(Op::request);
+        let names: Vec<_> = requests.filter_map(repeats::repeat_name).collect();
+        let mut reads = vec![
+            rows::select_holds(&ids)?,
+            rows::select_accounts(&organizations, &ids)?,
+        ];
+        reads.extend(repeats::select(&names)?);
+        let mut found = session.run(reads).await?.into_iter();
+
+        let holds = found.next().unwrap_or_default().into_iter();
+        let holds: Vec<_> = holds.map(rows::read_hold).collect::<Result<_, _>>()?;
+        let accounts = found.next().unwrap_or_default().into_iter();
+        let accounts: Vec<_> = accounts.map(rows::read_account).collect::<Result<_, _>>()?;
+        let mut this = Self::of(holds, accounts);
+        for row in found.next().unwrap_or_default() {
+            let (name, repeat) = repeats::read(row, &names)?;
+            this.repeats.insert(name, repeat);
         }
         Ok(this)
+    }
+
+    /// These rows.
+    pub(super) fn of(holds: Vec<(HoldId, Hold)>, accounts: Vec<(OrgId, Account)>) -> Self {
+        let holds = holds.into_iter();
+        let accounts = accounts.into_iter();
+        Self {
+            holds: holds.map(|(id, hold)| (id, Touched::read(hold))).collect(),
+            accounts: accounts
+                .map(|(name, account)| (name, Touched::read(account)))
+                .collect(),
+            ..Self::default()
+        }
     }
 
     /// Decides the operations, in their order.
@@ -179,24 +198,20 @@ impl Batch {
         }
     }
 
-    /// Writes what has changed.
-    pub(super) async fn write(&mut self, session: &mut impl Session) -> Result<(), StoreError> {
-        rows::insert_holds(session, &self.opened, &self.buried).await?;
-        let changed = self.holds.iter().filter(|(_, hold)| hold.touched);
-        rows::update_holds(session, changed.map(|(id, hold)| (*id, &hold.row))).await?;
+    /// What has changed, to be written.
+    pub(super) fn writes(&self) -> Result<Vec<Statement>, StoreError> {
+        let holds = self.holds.iter().filter(|(_, hold)| hold.touched);
         let accounts = self.accounts.iter().filter(|(_, account)| account.touched);
-        let accounts = accounts.map(|(organization, account)| (organization, &account.row));
-        rows::write_accounts(session, accounts).await?;
-        rows::insert_lines(session, &self.lines).await?;
-        for (request, _) in &self.opened {
-            if let Some(idempotency) = &request.idempotency {
-                repeats::begin_repeat(session, request, idempotency).await?;
-            }
-        }
-        for (id, outcome) in &self.ended_repeats {
-            repeats::end_repeat(session, *id, outcome.as_ref()).await?;
-        }
-        repeats::free_repeats(session, &self.freed_repeats).await
+        let writes = [
+            rows::insert_holds(&self.opened, &self.buried)?,
+            rows::update_holds(holds.map(|(id, hold)| (*id, &hold.row)))?,
+            rows::write_accounts(accounts.map(|(name, account)| (name, &account.row)))?,
+            rows::insert_lines(&self.lines)?,
+            repeats::begin(self.opened.iter().map(|(request, _)| request))?,
+            repeats::end(&self.ended_repeats)?,
+            repeats::free(&self.freed_repeats)?,
+        ];
+        Ok(writes.into_iter().flatten().collect())
     }
 
     /// Tells everybody, now that it is durable.
@@ -334,6 +349,18 @@ impl Batch {
                 self.holds.insert(id, Touched::read(hold));
                 self.buried.push((id, organization.clone(), at));
             }
+        }
+    }
+
+    /// Ends a hold whose time is up, charging what is owed of it.
+    pub(super) fn expire(&mut self, id: HoldId, now: Timestamp) {
+        let owed = self.holds.get(&id).map_or(0, |hold| hold.row.owed);
+        if owed > 0 {
+            if let Some((_, true)) = self.end(id, now, State::Settled, owed) {
+                self.ended_repeats.push((id, None));
+            }
+        } else if let Some((_, true)) = self.end(id, now, State::Expired, 0) {
+            self.freed_repeats.push(id);
         }
     }
 

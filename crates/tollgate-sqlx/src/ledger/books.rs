@@ -1,15 +1,13 @@
 //! What happens seldom: grants, refunds, the sweeper. Each is a transaction of its own.
 
-use std::collections::BTreeMap;
-
 use tollgate_core::change::{Change, ChangeKind};
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{Account, Balance, Entry, EntryKind, Grant, Paid, Refund};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::repeats;
-use super::rows::{self, Line, State};
+use super::batch::Batch;
+use super::rows::{self, Hold, Line, State};
 use crate::changes::log;
 use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
 use crate::session::{Session, values};
@@ -74,11 +72,10 @@ pub(super) async fn refund(
     change: &Change,
 ) -> Result<Balance, StoreError> {
     let organization = &refund.organization;
-    let found = rows::holds(session, std::iter::once(refund.hold)).await?;
-    let hold = found.into_iter().map(|(_, hold)| hold);
-    let mut settled =
-        hold.filter(|hold| hold.state == State::Settled && hold.organization == *organization);
-    let Some(mut hold) = settled.next() else {
+    let found = rows::hold(session, refund.hold).await?;
+    let is_settled =
+        |hold: &Hold| hold.state == State::Settled && hold.organization == *organization;
+    let Some(mut hold) = found.filter(is_settled) else {
         return Err(StoreError::not_found("no such hold was settled"));
     };
     let mut account = advanced(session, organization, change.at).await?;
@@ -95,7 +92,8 @@ pub(super) async fn refund(
         credits: refund.credits,
         ..hold.paid
     });
-    rows::update_holds(session, std::iter::once((refund.hold, &hold))).await?;
+    let update = rows::update_holds(std::iter::once((refund.hold, &hold)))?;
+    session.run(update.into_iter().collect()).await?;
     let entry = Entry {
         hold: Some(refund.hold),
         reference: Some(refund.reference.clone()),
@@ -123,35 +121,20 @@ pub(super) async fn expire(
     now: Timestamp,
     limit: u32,
 ) -> Result<u64, StoreError> {
-    let mut due = rows::due(session, now, limit).await?;
-    let organizations: Vec<OrgId> = due
-        .iter()
-        .map(|(_, hold)| hold.organization.clone())
-        .collect();
-    let accounts = rows::accounts(session, &organizations).await?;
-    let mut accounts: BTreeMap<OrgId, Account> = accounts.into_iter().collect();
-    let (mut lines, mut freed) = (Vec::new(), Vec::new());
-    for (id, hold) in &mut due {
-        let account = accounts.entry(hold.organization.clone()).or_default();
-        let owed = hold.owed;
-        let how = if owed > 0 {
-            State::Settled
-        } else {
-            State::Expired
-        };
-        hold.end(account, now, how, owed);
-        lines.extend(hold.line(*id, account, now));
-        match (hold.idempotent, owed) {
-            (true, 0) => freed.push(*id),
-            (true, _) => repeats::end_repeat(session, *id, None).await?,
-            (false, _) => {}
-        }
+    let due = session.fetch(hold_sql::DUE, values![now, limit]).await?;
+    let due = due.into_iter().map(rows::read_hold);
+    let due = due.collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<HoldId> = due.iter().map(|(id, _)| *id).collect();
+    let hex: Vec<String> = ids.iter().copied().map(rows::hex).collect();
+    let accounts = rows::select_accounts(&[], &hex)?;
+    let accounts = session.fetch(accounts.sql, accounts.values).await?;
+    let accounts = accounts.into_iter().map(rows::read_account);
+    let mut batch = Batch::of(due, accounts.collect::<Result<Vec<_>, _>>()?);
+    for id in &ids {
+        batch.expire(*id, now);
     }
-    rows::update_holds(session, due.iter().map(|(id, hold)| (*id, hold))).await?;
-    rows::write_accounts(session, accounts.iter()).await?;
-    rows::insert_lines(session, &lines).await?;
-    repeats::free_repeats(session, &freed).await?;
-    Ok(due.len().try_into().unwrap_or(u64::MAX))
+    session.run(batch.writes()?).await?;
+    Ok(ids.len().try_into().unwrap_or(u64::MAX))
 }
 
 /// Deletes what ended long ago.
@@ -180,8 +163,7 @@ async fn advanced(
     let advanced = account.advance(now, None);
     let lines: Vec<_> = Line::of(advanced, organization, now, account.balance).collect();
     if !lines.is_empty() {
-        rows::insert_lines(session, &lines).await?;
-        rows::write_accounts(session, std::iter::once((organization, &account))).await?;
+        write_account(session, organization, &account, &lines).await?;
     }
     Ok(account)
 }
@@ -216,9 +198,21 @@ async fn write(
     kind: ChangeKind,
     change: &Change,
 ) -> Result<Balance, StoreError> {
-    let organization = &entry.organization;
-    rows::write_accounts(session, std::iter::once((organization, account))).await?;
-    rows::insert_entry(session, &entry).await?;
-    log(session, kind, None, organization, change).await?;
+    let organization = entry.organization.clone();
+    let line = Line::Other(Box::new(entry));
+    write_account(session, &organization, account, &[line]).await?;
+    log(session, kind, None, &organization, change).await?;
     Ok(account.balance)
+}
+
+async fn write_account(
+    session: &mut impl Session,
+    organization: &OrgId,
+    account: &Account,
+    lines: &[Line],
+) -> Result<(), StoreError> {
+    let account = rows::write_accounts(std::iter::once((organization, account)))?;
+    let writes = [account, rows::insert_lines(lines)?];
+    session.run(writes.into_iter().flatten().collect()).await?;
+    Ok(())
 }

@@ -143,8 +143,7 @@ async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
 async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, StoreError> {
     let mut batch = Batch::read(&mut transaction, ops).await?;
     batch.decide(ops);
-    batch.write(&mut transaction).await?;
-    transaction.commit().await?;
+    transaction.commit_after(batch.writes()?).await?;
     Ok(batch)
 }
 

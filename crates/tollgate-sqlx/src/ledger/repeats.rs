@@ -1,6 +1,5 @@
 //! What is stored of requests that may come again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_core::clock::Timestamp;
@@ -8,10 +7,9 @@ use tollgate_core::credits::{HoldRequest, Idempotency, Outcome};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::rows::{execute, hex};
+use super::rows::{hex, hex_of, on_rows};
 use crate::queries::repeats as sql;
-use crate::rows::json;
-use crate::session::{Session, Value, corrupt, values};
+use crate::session::{Row, Statement, corrupt};
 
 /// Whose request to which route, with which key of theirs.
 pub(super) type RepeatName = (OrgId, Arc<str>, String);
@@ -44,63 +42,56 @@ pub(super) fn repeat_name(request: &HoldRequest) -> Option<RepeatName> {
     ))
 }
 
-pub(super) async fn repeats(
-    session: &mut impl Session,
-    names: Vec<RepeatName>,
-) -> Result<HashMap<RepeatName, StoredRepeat>, StoreError> {
-    let asked: Vec<(&str, &str, &str)> = names
+/// What is known of some names, if there are any.
+pub(super) fn select(names: &[RepeatName]) -> Result<Option<Statement>, StoreError> {
+    let names = names
         .iter()
-        .map(|(organization, route, key)| (organization.as_str(), &**route, key.as_str()))
-        .collect();
-    let rows = session.fetch(sql::READ, values![json(&asked)?]).await?;
-    let mut found = HashMap::new();
-    for mut row in rows {
-        let at: u64 = row.take()?;
-        let name = usize::try_from(at).ok().and_then(|at| names.get(at));
-        let name = name.ok_or_else(|| corrupt("an answer to a question that was not asked"))?;
-        let stored = StoredRepeat {
-            fingerprint: row.take()?,
-            running: row.take::<u64>()? != 0,
-            outcome: row.take::<Option<Vec<u8>>>()?.map(Into::into),
-            expires_at: row.take()?,
-        };
-        found.insert(name.clone(), stored);
-    }
-    Ok(found)
+        .map(|(organization, route, key)| (organization.as_str(), &**route, key.as_str()));
+    on_rows(sql::READ, names)
 }
 
-pub(super) async fn begin_repeat(
-    session: &mut impl Session,
-    request: &HoldRequest,
-    idempotency: &Idempotency,
-) -> Result<(), StoreError> {
-    let row = values![
-        request.organization.as_str(),
-        &*request.route,
-        idempotency.key.as_str(),
-        &idempotency.fingerprint,
-        request.id.as_bytes(),
-        idempotency.expires_at,
-    ];
-    session.execute(sql::BEGIN, row).await?;
-    Ok(())
+/// Reads a row of what [`select`] asked.
+pub(super) fn read(
+    mut row: Row,
+    names: &[RepeatName],
+) -> Result<(RepeatName, StoredRepeat), StoreError> {
+    let at: u64 = row.take()?;
+    let name = usize::try_from(at).ok().and_then(|at| names.get(at));
+    let name = name.ok_or_else(|| corrupt("an answer to a question that was not asked"))?;
+    let stored = StoredRepeat {
+        fingerprint: row.take()?,
+        running: row.take::<u64>()? != 0,
+        outcome: row.take::<Option<Vec<u8>>>()?.map(Into::into),
+        expires_at: row.take()?,
+    };
+    Ok((name.clone(), stored))
 }
 
-pub(super) async fn end_repeat(
-    session: &mut impl Session,
-    hold: HoldId,
-    outcome: Option<&Outcome>,
-) -> Result<(), StoreError> {
-    let outcome = outcome.map_or(Value::Null, |outcome| Value::Blob(outcome.to_vec()));
-    let row = vec![Value::from(hold.as_bytes()), outcome];
-    session.execute(sql::DONE, row).await?;
-    Ok(())
+pub(super) fn begin<'a>(
+    opened: impl Iterator<Item = &'a HoldRequest>,
+) -> Result<Option<Statement>, StoreError> {
+    let rows = opened.filter_map(|request| {
+        let idempotency = request.idempotency.as_ref()?;
+        Some((
+            request.organization.as_str(),
+            &*request.route,
+            idempotency.key.as_str(),
+            hex_of(&idempotency.fingerprint),
+            hex(request.id),
+            idempotency.expires_at,
+        ))
+    });
+    on_rows(sql::BEGIN, rows)
+}
+
+pub(super) fn end(ended: &[(HoldId, Option<Outcome>)]) -> Result<Option<Statement>, StoreError> {
+    let rows = ended
+        .iter()
+        .map(|(hold, outcome)| (hex(*hold), outcome.as_deref().map(hex_of)));
+    on_rows(sql::DONE, rows)
 }
 
 /// Lets keys be used anew whose requests were not charged.
-pub(super) async fn free_repeats(
-    session: &mut impl Session,
-    holds: &[HoldId],
-) -> Result<(), StoreError> {
-    execute(session, sql::FREE, holds.iter().copied().map(hex)).await
+pub(super) fn free(holds: &[HoldId]) -> Result<Option<Statement>, StoreError> {
+    on_rows(sql::FREE, holds.iter().copied().map(hex))
 }

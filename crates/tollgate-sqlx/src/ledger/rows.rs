@@ -1,6 +1,7 @@
 //! What a batch reads and writes: so many statements, however many operations.
 //!
-//! Many rows go to the database as one JSON array, which the statement takes apart.
+//! Many rows go to the database as one JSON array, which the statement takes apart; as `jsonb_each`
+//! does, which parses it once, where `json_each` would parse each row anew for each column.
 
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
@@ -8,11 +9,11 @@ use tollgate_core::credits::{
     Account, Advanced, Allowed, Balance, Entry, EntryKind, HoldRequest, Paid,
 };
 use tollgate_core::error::StoreError;
-use tollgate_core::id::{HoldId, KeyId, OrgId};
+use tollgate_core::id::{HoldId, OrgId};
 
 use crate::queries::{entries as entry_sql, holds as hold_sql, wallets};
 use crate::rows::{from_json, json};
-use crate::session::{Row, Session, corrupt, values};
+use crate::session::{Row, Session, Statement, corrupt, values};
 
 /// A hold, as far as ending it needs it.
 pub(super) struct Hold {
@@ -125,26 +126,22 @@ impl Line {
     }
 }
 
-pub(super) async fn holds(
-    session: &mut impl Session,
-    ids: impl Iterator<Item = HoldId>,
-) -> Result<Vec<(HoldId, Hold)>, StoreError> {
-    let ids: Vec<String> = ids.map(hex).collect();
-    let rows = session.fetch(hold_sql::READ, values![json(&ids)?]).await?;
-    rows.into_iter().map(read_hold).collect()
+/// The holds of a batch; the first value is their ids.
+pub(super) fn select_holds(ids: &[String]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(hold_sql::READ, values![json(&ids)?]))
 }
 
-/// Open holds that are due, the oldest first.
-pub(super) async fn due(
+/// One hold, if there is one.
+pub(super) async fn hold(
     session: &mut impl Session,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<(HoldId, Hold)>, StoreError> {
-    let rows = session.fetch(hold_sql::DUE, values![now, limit]).await?;
-    rows.into_iter().map(read_hold).collect()
+    id: HoldId,
+) -> Result<Option<Hold>, StoreError> {
+    let read = select_holds(&[hex(id)])?;
+    let found = session.fetch_optional(read.sql, read.values).await?;
+    found.map(|row| Ok(read_hold(row)?.1)).transpose()
 }
 
-fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
+pub(super) fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
     let id = HoldId::from_bytes(row.take()?);
     let (organization, credits, owed) = (row.take()?, row.take()?, row.take()?);
     let state = State::from_text(&row.take::<String>()?)?;
@@ -173,11 +170,10 @@ fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
 }
 
 /// Writes new holds, with the credits that they have at first, and tombstones.
-pub(super) async fn insert_holds(
-    session: &mut impl Session,
+pub(super) fn insert_holds(
     opened: &[(HoldRequest, u64)],
     buried: &[(HoldId, OrgId, Timestamp)],
-) -> Result<(), StoreError> {
+) -> Result<Option<Statement>, StoreError> {
     let opened = opened.iter().map(|(request, credits)| {
         (
             hex(request.id),
@@ -210,13 +206,12 @@ pub(super) async fn insert_holds(
             0,
         )
     });
-    execute(session, hold_sql::INSERT, opened.chain(buried)).await
+    on_rows(hold_sql::INSERT, opened.chain(buried))
 }
 
-pub(super) async fn update_holds(
-    session: &mut impl Session,
-    holds: impl Iterator<Item = (HoldId, &Hold)>,
-) -> Result<(), StoreError> {
+pub(super) fn update_holds<'a>(
+    holds: impl Iterator<Item = (HoldId, &'a Hold)>,
+) -> Result<Option<Statement>, StoreError> {
     let rows = holds.map(|(id, hold)| {
         let settled = hold.state == State::Settled;
         (
@@ -232,15 +227,16 @@ pub(super) async fn update_holds(
             hold.ended_at,
         )
     });
-    execute(session, hold_sql::UPDATE, rows).await
+    on_rows(hold_sql::UPDATE, rows)
 }
 
-pub(super) async fn accounts(
-    session: &mut impl Session,
-    organizations: &[OrgId],
-) -> Result<Vec<(OrgId, Account)>, StoreError> {
-    let rows = session.fetch(wallets::READ, values![json(&organizations)?]);
-    rows.await?.into_iter().map(read_account).collect()
+/// The accounts of organizations, and of the organizations of holds.
+pub(super) fn select_accounts(
+    organizations: &[&OrgId],
+    holds: &[String],
+) -> Result<Statement, StoreError> {
+    let values = values![json(&organizations)?, json(&holds)?];
+    Ok(Statement::new(wallets::READ, values))
 }
 
 /// One account; an empty one if there is none.
@@ -248,15 +244,12 @@ pub(super) async fn account(
     session: &mut impl Session,
     organization: &OrgId,
 ) -> Result<Account, StoreError> {
-    let found = accounts(session, std::slice::from_ref(organization)).await?;
-    Ok(found
-        .into_iter()
-        .next()
-        .map(|(_, account)| account)
-        .unwrap_or_default())
+    let read = select_accounts(&[organization], &[])?;
+    let found = session.fetch_optional(read.sql, read.values).await?;
+    found.map_or_else(|| Ok(Account::default()), |row| Ok(read_account(row)?.1))
 }
 
-fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
+pub(super) fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
     let organization = row.take()?;
     let balance = Balance {
         granted: row.take()?,
@@ -277,10 +270,9 @@ fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
     Ok((organization, account))
 }
 
-pub(super) async fn write_accounts(
-    session: &mut impl Session,
-    accounts: impl Iterator<Item = (&OrgId, &Account)>,
-) -> Result<(), StoreError> {
+pub(super) fn write_accounts<'a>(
+    accounts: impl Iterator<Item = (&'a OrgId, &'a Account)>,
+) -> Result<Option<Statement>, StoreError> {
     let rows = accounts.map(|(organization, account)| {
         let Balance {
             granted,
@@ -301,53 +293,53 @@ pub(super) async fn write_accounts(
         ))
     });
     let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-    execute(session, wallets::WRITE, rows.into_iter()).await
+    on_rows(wallets::WRITE, rows.into_iter())
+}
+
+/// A line as its statement takes it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LineRow<'a> {
+    /// The names come from the hold.
+    Charge(String, Timestamp, &'static str, i64, u64),
+    Other(
+        Option<String>,
+        Timestamp,
+        &'static str,
+        i64,
+        u64,
+        &'a str,
+        Option<&'a str>,
+        Option<&'a str>,
+        Option<&'a str>,
+    ),
 }
 
 /// Writes lines in their order.
-pub(super) async fn insert_lines(
-    session: &mut impl Session,
-    lines: &[Line],
-) -> Result<(), StoreError> {
-    let mut charges = Vec::new();
-    for line in lines {
-        match line {
-            Line::Charge {
-                hold,
-                at,
-                credits,
-                balance,
-            } => charges.push((hex(*hold), *at, *credits, *balance)),
-            Line::Other(entry) => {
-                execute(session, entry_sql::CHARGE, charges.drain(..)).await?;
-                insert_entry(session, entry).await?;
-            }
+pub(super) fn insert_lines(lines: &[Line]) -> Result<Option<Statement>, StoreError> {
+    let rows = lines.iter().map(|line| match line {
+        Line::Charge {
+            hold,
+            at,
+            credits,
+            balance,
+        } => {
+            let kind = EntryKind::Charge.as_str();
+            LineRow::Charge(hex(*hold), *at, kind, *credits, *balance)
         }
-    }
-    execute(session, entry_sql::CHARGE, charges.into_iter()).await
-}
-
-pub(super) async fn insert_entry(
-    session: &mut impl Session,
-    entry: &Entry,
-) -> Result<(), StoreError> {
-    let row = values![
-        entry.organization.as_str(),
-        entry.at,
-        entry.kind.as_str(),
-        entry.credits,
-        entry.balance,
-        entry.hold.as_ref().map(HoldId::as_bytes),
-        entry.key.as_ref().map(KeyId::as_bytes),
-        entry.route.as_deref(),
-        entry.request_id.as_deref(),
-        entry.price.as_deref(),
-        entry.actor.as_deref(),
-        entry.reason.as_deref(),
-        entry.reference.as_deref(),
-    ];
-    session.execute(entry_sql::INSERT, row).await?;
-    Ok(())
+        Line::Other(entry) => LineRow::Other(
+            entry.hold.map(hex),
+            entry.at,
+            entry.kind.as_str(),
+            entry.credits,
+            entry.balance,
+            entry.organization.as_str(),
+            entry.actor.as_deref(),
+            entry.reason.as_deref(),
+            entry.reference.as_deref(),
+        ),
+    });
+    on_rows(entry_sql::INSERT, rows)
 }
 
 pub(super) async fn entries(
@@ -382,23 +374,25 @@ fn read_entry(mut row: Row) -> Result<Entry, StoreError> {
     })
 }
 
-/// Runs a statement on many rows, or not at all if there are none.
-pub(super) async fn execute<T: Serialize>(
-    session: &mut impl Session,
+/// A statement on many rows, or none if there are none.
+pub(super) fn on_rows<T: Serialize>(
     sql: &'static str,
     rows: impl Iterator<Item = T>,
-) -> Result<(), StoreError> {
+) -> Result<Option<Statement>, StoreError> {
     let rows: Vec<T> = rows.collect();
-    if !rows.is_empty() {
-        session.execute(sql, values![json(&rows)?]).await?;
+    if rows.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    Ok(Some(Statement::new(sql, values![json(&rows)?])))
 }
 
 pub(super) fn hex(id: HoldId) -> String {
     hex_of(id.as_bytes())
 }
 
-fn hex_of(bytes: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*bytes))
+/// Bytes as JSON can have them.
+pub(super) fn hex_of(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }

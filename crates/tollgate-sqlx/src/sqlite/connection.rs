@@ -3,27 +3,44 @@
 //! sqlx's own transaction counts its depth, and a rollback that SQLite did by itself, on a full
 //! disk, leaves that count wrong for good. Here SQLite alone knows whether a transaction is open.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use sqlx::{Decode, Row as _, TypeInfo, ValueRef};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _, TypeInfo, ValueRef};
 use tollgate_core::error::StoreError;
 
 use super::errors::{breaks_connection, nothing_to_roll_back, store_error};
-use crate::session::{Row, Session, Transaction, Value, corrupt};
+use super::writer::Turn;
+use crate::session::{Row, Session, Statement, Transaction, Value, corrupt};
 
 /// A connection to SQLite, until dropped.
 #[expect(unnameable_types, reason = "callers have ports, not connections")]
 pub struct Connection {
-    inner: Option<PoolConnection<Sqlite>>,
+    inner: Option<Borrowed>,
     broken: bool,
     in_memory: bool,
 }
 
+/// Whose connection it is.
+pub(super) enum Borrowed {
+    Reader(PoolConnection<Sqlite>),
+    Writer(Turn),
+}
+
+impl Borrowed {
+    fn discard(self) {
+        match self {
+            Self::Reader(connection) => drop(connection.detach()),
+            Self::Writer(turn) => turn.discard(),
+        }
+    }
+}
+
 impl Connection {
-    pub(super) const fn new(inner: PoolConnection<Sqlite>, in_memory: bool) -> Self {
+    pub(super) const fn new(inner: Borrowed, in_memory: bool) -> Self {
         Self {
             inner: Some(inner),
             broken: false,
@@ -31,9 +48,13 @@ impl Connection {
         }
     }
 
-    fn inner(&mut self) -> Result<&mut PoolConnection<Sqlite>, StoreError> {
-        let gone = || StoreError::unavailable(sqlx::Error::PoolClosed);
-        self.inner.as_mut().ok_or_else(gone)
+    fn inner(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let connection = match &mut self.inner {
+            Some(Borrowed::Reader(connection)) => Ok(&mut **connection),
+            Some(Borrowed::Writer(turn)) => turn.connection(),
+            None => Err(sqlx::Error::PoolClosed),
+        };
+        connection.map_err(StoreError::unavailable)
     }
 
     fn failed(&mut self, error: sqlx::Error) -> StoreError {
@@ -43,7 +64,7 @@ impl Connection {
 
     /// Begins, commits or rolls back; a connection on which that fails is not used again.
     async fn turn(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        let result = sqlx::query(sql).execute(&mut **self.inner()?).await;
+        let result = sqlx::query(sql).execute(self.inner()?).await;
         result.map(|_| ()).map_err(|error| {
             self.broken = true;
             store_error(error)
@@ -52,7 +73,7 @@ impl Connection {
 
     async fn roll_back(mut self) {
         let Ok(inner) = self.inner() else { return };
-        if let Err(error) = sqlx::query("ROLLBACK").execute(&mut **inner).await {
+        if let Err(error) = sqlx::query("ROLLBACK").execute(inner).await {
             self.broken |= !nothing_to_roll_back(&error);
         }
     }
@@ -60,7 +81,7 @@ impl Connection {
 
 impl Session for Connection {
     async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let result = bind(sql, values).execute(&mut **self.inner()?).await;
+        let result = bind(sqlx::query(sql), values).execute(self.inner()?).await;
         result
             .map(|done| done.rows_affected())
             .map_err(|error| self.failed(error))
@@ -71,9 +92,35 @@ impl Session for Connection {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let result = bind(sql, values).fetch_all(&mut **self.inner()?).await;
+        let result = bind(sqlx::query(sql), values)
+            .fetch_all(self.inner()?)
+            .await;
         let rows = result.map_err(|error| self.failed(error))?;
         rows.iter().map(row).collect()
+    }
+
+    async fn run(&mut self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {
+        // All go to the connection's thread at once, as one text.
+        let (sql, values) = joined(statements);
+        let query = bind(sqlx::query(AssertSqlSafe(sql)), values);
+        let mut results = vec![Vec::new()];
+        let mut stream = self.inner()?.fetch_many(query);
+        let done = loop {
+            match stream.try_next().await {
+                Ok(Some(Either::Right(found))) => {
+                    if let Some(rows) = results.last_mut() {
+                        rows.push(row(&found)?);
+                    }
+                }
+                Ok(Some(Either::Left(_))) => results.push(Vec::new()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(stream);
+        // After the last statement nothing follows.
+        results.pop();
+        done.map(|()| results).map_err(|error| self.failed(error))
     }
 }
 
@@ -84,7 +131,7 @@ impl Drop for Connection {
             && let Some(inner) = self.inner.take()
         {
             tracing::warn!("closing a connection to SQLite that is no longer sound");
-            drop(inner.detach());
+            inner.discard();
         }
     }
 }
@@ -126,11 +173,26 @@ impl Session for WriteTransaction {
     ) -> Result<Vec<Row>, StoreError> {
         self.connection()?.fetch(sql, values).await
     }
+
+    async fn run(&mut self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.connection()?.run(statements).await
+    }
 }
 
 impl Transaction for WriteTransaction {
     async fn commit(mut self) -> Result<(), StoreError> {
         self.connection()?.turn("COMMIT").await?;
+        self.0 = None;
+        Ok(())
+    }
+
+    async fn commit_after(mut self, mut statements: Vec<Statement>) -> Result<(), StoreError> {
+        statements.push(Statement::new("COMMIT", Vec::new()));
+        let connection = self.connection()?;
+        let done = connection.run(statements).await;
+        // Which of them failed is not known: it may have been the commit.
+        connection.broken |= done.is_err();
+        done?;
         self.0 = None;
         Ok(())
     }
@@ -148,20 +210,43 @@ impl Drop for WriteTransaction {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(connection.roll_back())),
             // Closing is a rollback too, and needs no runtime.
-            Err(_) => drop(connection.inner.take().map(PoolConnection::detach)),
+            Err(_) => drop(connection.inner.take().map(Borrowed::discard)),
         }
     }
 }
 
-fn bind(sql: &'static str, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
-    values
-        .into_iter()
-        .fold(sqlx::query(sql), |query, value| match value {
-            Value::Null => query.bind(None::<i64>),
-            Value::Int(number) => query.bind(number),
-            Value::Text(text) => query.bind(text),
-            Value::Blob(bytes) => query.bind(bytes),
-        })
+/// Statements as one text. The values of each are numbered on from those before.
+fn joined(statements: Vec<Statement>) -> (String, Vec<Value>) {
+    let (mut text, mut values) = (String::new(), Vec::new());
+    for statement in statements {
+        let mut rest = statement.sql;
+        while let Some((before, after)) = rest.split_once('$') {
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, after) = after.split_at(digits);
+            let number = number
+                .parse()
+                .unwrap_or(0_usize)
+                .saturating_add(values.len());
+            let _ = write!(text, "{before}${number}");
+            rest = after;
+        }
+        text.push_str(rest);
+        text.push(';');
+        values.extend(statement.values);
+    }
+    (text, values)
+}
+
+fn bind(
+    query: Query<'_, Sqlite, SqliteArguments>,
+    values: Vec<Value>,
+) -> Query<'_, Sqlite, SqliteArguments> {
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(number) => query.bind(number),
+        Value::Text(text) => query.bind(text),
+        Value::Blob(bytes) => query.bind(bytes),
+    })
 }
 
 fn row(row: &SqliteRow) -> Result<Row, StoreError> {
@@ -179,4 +264,22 @@ fn row(row: &SqliteRow) -> Result<Row, StoreError> {
         decoded.map_err(|error| store_error(sqlx::Error::Decode(error)))
     });
     values.collect::<Result<_, _>>().map(Row::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::values;
+
+    #[test]
+    fn each_statement_keeps_its_values() {
+        let statements = vec![
+            Statement::new("SELECT $2, $1", values![1_i64, 2_i64]),
+            Statement::new("BEGIN", values![]),
+            Statement::new("SELECT $1 || $12", values![3_i64]),
+        ];
+        let (sql, values) = joined(statements);
+        assert_eq!(sql, "SELECT $2, $1;BEGIN;SELECT $3 || $14;");
+        assert_eq!(values, values![1_i64, 2_i64, 3_i64]);
+    }
 }

@@ -2,10 +2,10 @@
 //!
 //! Tollgate may share a database with its app, so it counts its migrations in a table of its own.
 
-use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::errors::is_no_database;
+use super::writer::Writer;
 use crate::open::OpenError;
 
 /// Each is applied once, in order; one that was released is never edited.
@@ -36,7 +36,7 @@ struct Migration {
 }
 
 /// Applies what is missing, in one transaction: of two processes that start together, one does.
-pub(super) async fn run(writer: &SqlitePool, shown: &str) -> Result<(), OpenError> {
+pub(super) async fn run(writer: &Writer, shown: &str) -> Result<(), OpenError> {
     let refused = |error: sqlx::Error| {
         let message = if is_no_database(&error) {
             format!("{shown} is not an SQLite database")
@@ -45,10 +45,10 @@ pub(super) async fn run(writer: &SqlitePool, shown: &str) -> Result<(), OpenErro
         };
         OpenError::new(message).with_source(error)
     };
-    let mut connection = writer.acquire().await.map_err(refused)?;
-    let mut transaction = sqlx::Connection::begin_with(&mut *connection, "BEGIN IMMEDIATE")
-        .await
-        .map_err(refused)?;
+    let mut turn = writer.acquire().await.map_err(refused)?;
+    let connection = turn.connection().map_err(refused)?;
+    let begun = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE");
+    let mut transaction = begun.await.map_err(refused)?;
     let newest = migrate(&mut transaction).await.map_err(refused)?;
     let known = MIGRATIONS.last().map_or(0, |last| last.version);
     if newest > known {

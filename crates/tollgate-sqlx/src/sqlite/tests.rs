@@ -5,7 +5,7 @@ use tollgate_core::store::KeyStore;
 use tollgate_testkit::records::{api_key, change, digest, org, organization};
 
 use super::*;
-use crate::session::{Session, Transaction, values};
+use crate::session::{Session, Statement, Transaction, values};
 
 pub(super) async fn on_file(
     options: fn(SqliteOptions) -> SqliteOptions,
@@ -46,6 +46,45 @@ async fn a_reader_cannot_write() {
     let mut reader = store.backend.read().await.unwrap();
     let delete = reader.execute("DELETE FROM tollgate_keys", values![]);
     assert!(delete.await.is_err());
+}
+
+#[tokio::test]
+async fn statements_that_go_together_stop_at_the_first_that_fails() {
+    let (_dir, store) = on_file(|options| options).await;
+    let one = |sql| Statement::new(sql, values![1_i64]);
+    let mut reader = store.backend.read().await.unwrap();
+    let found = reader
+        .run(vec![
+            one("SELECT $1 WHERE false"),
+            one("SELECT $1 UNION ALL SELECT 2"),
+        ])
+        .await
+        .unwrap();
+    let rows = found.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(rows, [0, 2]);
+
+    let twice = || {
+        vec![
+            one("INSERT INTO tollgate_wallets VALUES ('acme', $1, 0, 0, 0, NULL, NULL, '[]')"),
+            one("INSERT INTO tollgate_wallets VALUES ('acme', $1, 0, 0, 0, NULL, NULL, '[]')"),
+        ]
+    };
+    let writer = store.backend.write().await.unwrap();
+    let error = writer.commit_after(twice()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    let wallets = "SELECT count(*) FROM tollgate_wallets";
+    assert_eq!(number(&mut reader, wallets).await, 0);
+    let writer = store.backend.write().await.unwrap();
+    writer.commit_after(twice().split_off(1)).await.unwrap();
+    assert_eq!(number(&mut reader, wallets).await, 1);
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_stays_closed() {
+    let (_dir, store) = on_file(|options| options).await;
+    store.close().await;
+    let error = store.backend.write().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
 #[tokio::test]
