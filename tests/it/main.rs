@@ -24,6 +24,7 @@ mod headers;
 mod holds;
 mod layers;
 mod layout;
+mod leases;
 mod limits;
 mod observe;
 mod ownership;

@@ -16,7 +16,8 @@ use crate::reply::Reply;
 pub use account::{Account, Advanced, Allowed, Paid, Pool, TooMany};
 pub use entry::{Entry, EntryKind};
 pub use hold::{
-    Allowance, Extension, HoldAnswer, HoldRequest, Idempotency, Outcome, Repeat, Settle, Settlement,
+    Allowance, Extension, HoldAnswer, HoldRequest, Idempotency, Outcome, Part, Repeat, Settle,
+    Settlement,
 };
 pub use memory::MemoryLedger;
 

@@ -139,13 +139,16 @@ pub(crate) mod holds {
 }
 
 pub(crate) mod entries {
-    /// A charge has the names of its hold.
+    /// A charge that names no organization, and a refund, have the names of their hold.
     pub(crate) const INSERT: &str = "INSERT INTO tollgate_entries (hold_id, at, kind, credits, \
          balance, organization, actor, reason, reference, key_id, route, request_id, price) \
          SELECT unhex(j.value->>0), j.value->>1, j.value->>2, j.value->>3, j.value->>4, \
-         coalesce(j.value->>5, h.organization), j.value->>6, j.value->>7, j.value->>8, h.key_id, \
-         h.route, h.request_id, h.price FROM jsonb_each($1) AS j LEFT JOIN tollgate_holds AS h \
-         ON h.id = unhex(j.value->>0) AND j.value->>2 = 'charge' ORDER BY j.key";
+         coalesce(j.value->>5, h.organization), j.value->>6, j.value->>7, j.value->>8, \
+         coalesce(unhex(j.value->>9), h.key_id), coalesce(j.value->>10, h.route), \
+         coalesce(j.value->>11, h.request_id), coalesce(j.value->>12, h.price) \
+         FROM jsonb_each($1) AS j LEFT JOIN tollgate_holds AS h \
+         ON h.id = unhex(j.value->>0) AND (j.value->>5 IS NULL OR j.value->>2 = 'refund') \
+         ORDER BY j.key";
     pub(crate) const LIST: &str = "SELECT seq, organization, at, kind, credits, balance, hold_id, \
          key_id, route, request_id, price, actor, reason, reference FROM tollgate_entries \
          WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";

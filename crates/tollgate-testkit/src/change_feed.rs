@@ -193,6 +193,7 @@ pub async fn holds_are_no_changes<S: Ledger + ChangeFeed>(store: &S) {
         credits: 1,
         at: at(1),
         outcome: None,
+        parts: Vec::new(),
     };
     store.settle(settle).await.unwrap();
     assert_eq!(all(store).await.len(), 1);

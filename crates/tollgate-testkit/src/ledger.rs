@@ -75,6 +75,7 @@ macro_rules! ledger_contract {
             an_extension_that_fails_notes_nothing,
             what_has_expired_raises_no_hold,
             each_change_of_a_balance_is_an_entry,
+            a_charge_in_parts_is_an_entry_for_each,
             entries_are_read_in_pages_the_newest_first,
             holds_and_voids_are_no_entries,
             what_ended_long_ago_is_forgotten_and_its_entries_are_not,
@@ -116,6 +117,7 @@ fn settling(n: u32, credits: u64) -> Settle {
         credits,
         at: at(1),
         outcome: None,
+        parts: Vec::new(),
     }
 }
 

@@ -85,6 +85,9 @@ pub(crate) fn start(gate: &Gate) {
     every(gate, SWEEP_EVERY, |gate| {
         Box::pin(async move {
             renew(&gate).await;
+            if let Some(leases) = &gate.till().leases {
+                leases.renew().await;
+            }
             report("end overdue holds", sweep(&gate).await);
         })
     });

@@ -158,7 +158,7 @@ impl Gate {
     }
 
     /// Ends what goes on behind the requests: waits for charges that are under way, writes
-    /// usage, gives unspent quota back. Call it after the server has drained.
+    /// usage, gives unspent quota and leased credits back. Call it after the server has drained.
     ///
     /// It takes ten seconds at most, by the gate's clock; what a store that hangs keeps from
     /// being written by then is lost, and said to be.
@@ -172,6 +172,9 @@ impl Gate {
 
     async fn wind_up(&self) {
         self.till().tasks.finish().await;
+        if let Some(leases) = &self.till().leases {
+            leases.release().await;
+        }
         if let Err(error) = background::write_usage(self).await {
             tracing::error!(%error, "could not write the last usage; it is lost");
         }

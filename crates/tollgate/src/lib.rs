@@ -50,6 +50,7 @@ mod gate;
 mod guard;
 pub mod idempotency;
 pub mod ip_filter;
+mod leases;
 pub mod meter;
 mod metered;
 mod number;

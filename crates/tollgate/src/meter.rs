@@ -147,11 +147,12 @@ pub(crate) fn judge(
     let least = request.least;
     // The tab stands before the ledger is asked, so that whoever hangs up now voids the hold.
     passage.tab = Some(Tab::new(route, &request));
+    let ledger = till.ledger_of(access.charge.before_reply);
     match within(
         &*till.clock,
         till.deadline,
         "the ledger",
-        till.ledger.hold(&request),
+        ledger.hold(&request),
     ) {
         Reply::Now(held) => note(passage, held, least).into(),
         Reply::Later(held) => {
@@ -186,7 +187,7 @@ pub(crate) async fn judge_once(
         request
     });
     let least = request.least;
-    let asked = till.ledger.hold(&request);
+    let asked = till.durable.hold(&request);
     let held = within(&*till.clock, till.deadline, "the ledger", asked).await;
     till.telemetry
         .store_took("hold", age(now.steady, till.clock.now()));

@@ -14,6 +14,7 @@ use tollgate_core::reply::Reply;
 use crate::background::Tasks;
 use crate::denial::{Denial, DenialKind};
 use crate::gate::Gate;
+use crate::leases::Leases;
 use crate::routes::Route;
 use crate::telemetry::Telemetry;
 use crate::verified::VerifiedKey;
@@ -28,7 +29,12 @@ mod live;
 /// What every tab of a gate shares.
 #[derive(Debug)]
 pub(crate) struct Till {
+    /// What is durable once it has answered.
+    pub(crate) durable: Arc<dyn Ledger>,
+    /// What requests are charged to: the same, or leases from it.
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// The leases, where the app has asked for some.
+    pub(crate) leases: Option<Leases>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: Tasks,
     pub(crate) telemetry: Telemetry,
@@ -43,6 +49,17 @@ pub(crate) struct Till {
     pub(crate) low_balance: LowBalance,
     /// The holds that are renewed.
     pub(crate) live: Live,
+}
+
+impl Till {
+    /// The ledger that holds are asked of. A lease is not durable with each request.
+    pub(crate) fn ledger_of(&self, durable: bool) -> &dyn Ledger {
+        if durable {
+            &*self.durable
+        } else {
+            &*self.ledger
+        }
+    }
 }
 
 /// Tells the app when a wallet falls below a threshold.

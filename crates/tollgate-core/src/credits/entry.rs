@@ -1,8 +1,10 @@
 //! What happened to a wallet, in order.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Advanced, RouteName};
+use super::{Advanced, RouteName, Settle};
 use crate::change::Change;
 use crate::clock::Timestamp;
 use crate::id::{HoldId, KeyId, OrgId};
@@ -83,6 +85,32 @@ impl Entry {
             reason: change.reason.clone(),
             ..Self::new(organization, change.at, kind, credits, balance)
         }
+    }
+}
+
+impl Settle {
+    /// The lines of its parts, of which `charged` credits were charged and left this balance; none
+    /// if it has no parts.
+    #[must_use]
+    pub fn entries(&self, organization: &OrgId, charged: u64, balance: u64) -> Vec<Entry> {
+        let (mut rest, mut funds) = (charged, balance.saturating_add(charged));
+        let parts = self.parts.iter().map(|part| {
+            let credits = part.credits.min(rest);
+            rest = rest.saturating_sub(credits);
+            funds = funds.saturating_sub(credits);
+            Entry {
+                hold: Some(self.id),
+                key: Some(part.key),
+                route: Some(Arc::clone(&part.route)),
+                price: Some(part.price.to_string()),
+                reason: Some(match part.requests {
+                    1 => "1 request".to_owned(),
+                    requests => format!("{requests} requests"),
+                }),
+                ..Entry::new(organization, self.at, EntryKind::Charge, credits, funds)
+            }
+        });
+        parts.filter(|entry| entry.credits != 0).collect()
     }
 }
 

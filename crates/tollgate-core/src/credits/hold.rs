@@ -131,6 +131,25 @@ pub struct Settle {
     pub at: Timestamp,
     /// What to answer to who repeats the request. Stored with the charge, or not at all.
     pub outcome: Option<Outcome>,
+    /// What was charged to whom, if the hold was for many requests: an entry each. Of most holds
+    /// there are none.
+    pub parts: Vec<Part>,
+}
+
+/// What the requests of a key to a route cost together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a ledger reads every field")]
+pub struct Part {
+    /// The key.
+    pub key: KeyId,
+    /// The route.
+    pub route: RouteName,
+    /// What the route costs.
+    pub price: Price,
+    /// How many credits.
+    pub credits: u64,
+    /// How many requests.
+    pub requests: u64,
 }
 
 /// How a hold ended.
@@ -150,6 +169,17 @@ pub enum Settlement {
         /// How many credits were charged then.
         charged: u64,
     },
+}
+
+impl HoldAnswer {
+    /// How many credits the wallet still has, as far as the answer says.
+    #[must_use]
+    pub const fn available(&self) -> u64 {
+        match self {
+            Self::Held { available, .. } | Self::Insufficient { available } => *available,
+            Self::Repeated(_) => 0,
+        }
+    }
 }
 
 impl Settlement {

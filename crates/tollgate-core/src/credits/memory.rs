@@ -62,7 +62,14 @@ impl Ledger for MemoryLedger {
 
     fn settle(&self, settle: Settle) -> Reply<Settlement> {
         let books = &mut *self.0.lock();
-        if let Some(charged) = books.end(settle.id, settle.at, Ended::Settled, settle.credits) {
+        let how = match settle.parts.as_slice() {
+            [] => Ended::Settled,
+            _ => Ended::SettledInParts,
+        };
+        if let Some(charged) = books.end(settle.id, settle.at, how, settle.credits) {
+            if how == Ended::SettledInParts {
+                books.add_parts(&settle, charged);
+            }
             books.repeats.done(settle.id, settle.outcome);
             return Reply::ready(Settlement::Settled { charged });
         }
@@ -170,9 +177,8 @@ impl Ledger for MemoryLedger {
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
         let settled = books.ended.get(&refund.hold);
-        let settled = settled.filter(|hold| {
-            hold.ended == Some(Ended::Settled) && hold.organization == refund.organization
-        });
+        let settled =
+            settled.filter(|hold| hold.was_settled() && hold.organization == refund.organization);
         let Some(hold) = settled else {
             return Reply::failed(StoreError::not_found("no such hold was settled"));
         };
@@ -190,6 +196,7 @@ impl Ledger for MemoryLedger {
         let mut paid = hold.paid;
         paid.credits = refund.credits;
         let (key, route) = (hold.key, hold.route.clone());
+        let (request_id, price) = (hold.request_id.to_string(), hold.price.to_string());
         books.references.insert(reference);
         let account = books.account(&organization);
         account.refund(paid);
@@ -198,6 +205,8 @@ impl Ledger for MemoryLedger {
             hold: Some(refund.hold),
             key,
             route,
+            request_id: Some(request_id),
+            price: Some(price),
             reference: Some(refund.reference),
             ..Entry::by(
                 &change,
@@ -319,7 +328,8 @@ impl Books {
         hold.paid = account.end(hold.credits, charge);
         hold.ended = Some(how);
         let (charged, balance) = (hold.paid.credits, account.balance.funds());
-        let seq = if charged > 0 { self.next_seq() } else { 0 };
+        let has_line = charged > 0 && how != Ended::SettledInParts;
+        let seq = if has_line { self.next_seq() } else { 0 };
         self.ended.push(EndedHold {
             id,
             at,
@@ -328,6 +338,18 @@ impl Books {
             hold,
         });
         Some(charged)
+    }
+
+    /// Writes down what a hold of many requests was charged for.
+    fn add_parts(&mut self, settle: &Settle, charged: u64) {
+        let Some(hold) = self.ended.get(&settle.id) else {
+            return;
+        };
+        let organization = hold.organization.clone();
+        let funds = self.account(&organization).balance.funds();
+        for entry in settle.entries(&organization, charged, funds) {
+            self.add(entry);
+        }
     }
 
     const fn next_seq(&mut self) -> u64 {

@@ -324,7 +324,12 @@ impl Batch {
     }
 
     fn settle(&mut self, settle: &Settle) -> Settlement {
+        let own_line = self.lines.len();
         let charged = self.end(settle.id, settle.at, State::Settled, settle.credits);
+        if let (Some((charged, _)), [_, ..]) = (charged, settle.parts.as_slice()) {
+            self.lines.truncate(own_line);
+            self.write_parts(settle, charged);
+        }
         if charged.is_some_and(|(_, idempotent)| idempotent) {
             self.ended_repeats.push((settle.id, settle.outcome.clone()));
         }
@@ -337,6 +342,19 @@ impl Batch {
                     .map_or(0, |hold| hold.row.paid.credits),
             },
         }
+    }
+
+    /// Writes down what a hold of many requests was charged for.
+    fn write_parts(&mut self, settle: &Settle, charged: u64) {
+        let Some(hold) = self.holds.get(&settle.id) else {
+            return;
+        };
+        let organization = &hold.row.organization;
+        let account = self.accounts.get(organization);
+        let funds = account.map_or(0, |account| account.row.balance.funds());
+        let entries = settle.entries(organization, charged, funds).into_iter();
+        self.lines
+            .extend(entries.map(|entry| Line::Other(Box::new(entry))));
     }
 
     fn void(&mut self, id: HoldId, organization: &OrgId, at: Timestamp) {

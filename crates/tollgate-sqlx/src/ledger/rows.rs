@@ -300,7 +300,7 @@ pub(super) fn write_accounts<'a>(
 #[derive(Serialize)]
 #[serde(untagged)]
 enum LineRow<'a> {
-    /// The names come from the hold.
+    /// Its names are those of its hold.
     Charge(String, Timestamp, &'static str, i64, u64),
     Other(
         Option<String>,
@@ -309,6 +309,10 @@ enum LineRow<'a> {
         i64,
         u64,
         &'a str,
+        Option<&'a str>,
+        Option<&'a str>,
+        Option<&'a str>,
+        Option<String>,
         Option<&'a str>,
         Option<&'a str>,
         Option<&'a str>,
@@ -337,6 +341,10 @@ pub(super) fn insert_lines(lines: &[Line]) -> Result<Option<Statement>, StoreErr
             entry.actor.as_deref(),
             entry.reason.as_deref(),
             entry.reference.as_deref(),
+            entry.key.map(|key| hex_of(key.as_bytes())),
+            entry.route.as_deref(),
+            entry.request_id.as_deref(),
+            entry.price.as_deref(),
         ),
     });
     on_rows(entry_sql::INSERT, rows)

@@ -125,6 +125,7 @@ async fn wallets_and_holds_of_the_first_version_go_on() {
         credits: 2,
         at: at(1),
         outcome: None,
+        parts: Vec::new(),
     };
     let settled = store.settle(settle(2)).await.unwrap();
     assert_eq!(settled, Settlement::Settled { charged: 2 });

@@ -100,6 +100,7 @@ async fn attempt(store: &SqliteStore, sums: &Sums, charge: bool) -> bool {
             credits: 1,
             at,
             outcome: None,
+            parts: Vec::new(),
         };
         add(&sums.charged, store.settle(settle).await.unwrap().charged());
     } else {

@@ -1,8 +1,8 @@
 //! Grants that lapse, refunds, what is owed, and the entries of it all.
 
 use tollgate_core::credits::{
-    Allowance, Entry, EntryKind, Extension, Grant, HoldAnswer, HoldRequest, Ledger, Refund, Settle,
-    Settlement,
+    Allowance, Entry, EntryKind, Extension, Grant, HoldAnswer, HoldRequest, Ledger, Part, Price,
+    Refund, Settle, Settlement,
 };
 use tollgate_core::error::StoreErrorKind;
 
@@ -322,8 +322,63 @@ pub async fn each_change_of_a_balance_is_an_entry<L: Ledger>(ledger: &L) {
         (refund.hold, refund.reference.as_deref()),
         (Some(hold_id(1)), Some("r"))
     );
+    assert_eq!(
+        (refund.key, refund.route, refund.request_id, refund.price),
+        (charge.key, charge.route, charge.request_id, charge.price)
+    );
     assert_eq!(withdrawal.at, at(3));
     assert_eq!((lapse.at, lapse.hold), (at(100), None));
+}
+
+/// A hold of many requests: an entry for each key and route, and no more than is held.
+pub async fn a_charge_in_parts_is_an_entry_for_each<L: Ledger>(ledger: &L) {
+    grant(ledger, acme(10)).await.unwrap();
+    hold(ledger, 1, 7, 7).await;
+    let part = |key, route: &str, credits, requests| Part {
+        key: key_id(key),
+        route: route.into(),
+        price: Price::Fixed(2),
+        credits,
+        requests,
+    };
+    let parts = vec![
+        part(1, "GET /a", 4, 2),
+        part(2, "GET /a", 2, 1),
+        part(2, "GET /b", 4, 2),
+    ];
+    let settle = Settle {
+        parts,
+        ..settling(1, 10)
+    };
+    let settled = Settlement::Settled { charged: 7 };
+    assert_eq!(ledger.settle(settle.clone()).await.unwrap(), settled);
+    let again = Settlement::AlreadyEnded { charged: 7 };
+    assert_eq!(ledger.settle(settle).await.unwrap(), again);
+    let charges = entries(ledger).await.into_iter().rev().skip(1);
+    let said: Vec<_> = charges
+        .map(|entry| {
+            assert_eq!(
+                (entry.kind, entry.hold),
+                (EntryKind::Charge, Some(hold_id(1)))
+            );
+            assert_eq!(
+                (entry.request_id, entry.price.as_deref()),
+                (None, Some("2"))
+            );
+            let route = entry.route.unwrap().to_string();
+            let of = (entry.key.unwrap(), route, entry.reason.unwrap());
+            (of, entry.credits, entry.balance)
+        })
+        .collect();
+    let of = |key, route: &str, requests: &str| (key_id(key), route.into(), requests.into());
+    let expected = [
+        (of(1, "GET /a", "2 requests"), -4, 6),
+        (of(2, "GET /a", "1 request"), -2, 4),
+        (of(2, "GET /b", "2 requests"), -1, 3),
+    ];
+    assert_eq!(said, expected);
+    let refund = ledger.refund(refunding(1, 7, "r"), change(2)).await;
+    assert_eq!(refund.unwrap().available(), 10);
 }
 
 /// A page ends where the next begins.

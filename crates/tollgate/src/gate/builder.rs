@@ -28,6 +28,7 @@ use crate::client_address::TrustedProxies;
 use crate::credential::{Credentials, Reader};
 use crate::envelope::Errors;
 use crate::gate::{Gate, Inner, StartError};
+use crate::leases::Leases;
 use crate::meter::CreditHeaders;
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
@@ -64,6 +65,7 @@ pub struct GateBuilder {
     remember_for: Duration,
     remember_outcomes_for: Duration,
     low_balance: LowBalance,
+    lease: Option<u64>,
     credit_headers: Option<CreditHeaders>,
     sessions: Option<Arc<dyn Sessions>>,
 }
@@ -102,6 +104,7 @@ impl GateBuilder {
             remember_for: Duration::from_secs(90 * 86_400),
             remember_outcomes_for: Duration::from_secs(86_400),
             low_balance: LowBalance::default(),
+            lease: None,
             credit_headers: None,
             sessions: None,
         }
@@ -257,6 +260,18 @@ impl GateBuilder {
         self
     }
 
+    /// Leases credits ahead, up to so many for an organization at once, and charges requests from
+    /// them in memory: the fast path, for many cheap requests.
+    ///
+    /// Nobody is charged twice or for more than was spent, and no wallet is overspent; but a crash
+    /// loses the charges of its last second, at most a lease's. What an organization has on lease
+    /// is a hundredth of its wallet at most. Routes with `.settle_before_reply()`, and requests
+    /// with an idempotency key, are charged without a lease.
+    pub const fn lease_credits(mut self, most: u64) -> Self {
+        self.lease = Some(most);
+        self
+    }
+
     /// Tells callers on routes that have a price what they were charged, and what they have left.
     pub fn credit_headers(mut self, headers: CreditHeaders) -> Self {
         self.credit_headers = Some(headers);
@@ -319,6 +334,16 @@ impl GateBuilder {
             Arc::clone(&clock),
         )
         .with_listener(Arc::new(cache.clone()));
+        let hold_for = self.hold_for.max(SHORTEST_HOLD);
+        let durable = stores.ledger;
+        let leases = self.lease.map(|most| {
+            let (ledger, clock) = (Arc::clone(&durable), Arc::clone(&clock));
+            Leases::new(ledger, clock, tasks.spawner(), most, hold_for)
+        });
+        let ledger = match &leases {
+            Some(leases) => Arc::new(leases.clone()),
+            None => Arc::clone(&durable),
+        };
         let gate = Gate(Arc::new(Inner {
             keyring,
             missing_key_message: missing_key_message(&self.credentials, &format),
@@ -345,12 +370,14 @@ impl GateBuilder {
             credit_headers: self.credit_headers,
             stranger_limits: self.stranger_limits,
             till: Till {
-                ledger: stores.ledger,
+                durable,
+                ledger,
+                leases,
                 clock: Arc::clone(&clock),
                 tasks,
                 telemetry,
                 deadline: self.charge_deadline,
-                hold_for: self.hold_for.max(SHORTEST_HOLD),
+                hold_for,
                 remember_for: self.remember_for,
                 remember_outcomes_for: self.remember_outcomes_for,
                 low_balance: self.low_balance,

@@ -43,6 +43,7 @@ impl End {
                 credits: self.due,
                 at,
                 outcome: self.outcome.clone(),
+                parts: Vec::new(),
             })
         } else {
             let voided = till.ledger.void(self.id, &self.organization, at);

@@ -27,6 +27,8 @@ pub(super) struct Hold {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
     Settled,
+    /// Its lines in the books are those of its parts.
+    SettledInParts,
     Voided,
     Expired,
 }
@@ -63,6 +65,10 @@ impl Hold {
             paid: Paid::default(),
             refunded: 0,
         }
+    }
+
+    pub(super) const fn was_settled(&self) -> bool {
+        matches!(self.ended, Some(Ended::Settled | Ended::SettledInParts))
     }
 
     pub(super) fn is_due(&self, now: Timestamp) -> bool {

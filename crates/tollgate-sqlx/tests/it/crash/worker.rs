@@ -108,6 +108,7 @@ async fn charge_once(store: &SqliteStore, early: bool) -> Result<(), StoreError>
                 credits: fastrand::u64(0..=credits),
                 at: now(),
                 outcome: None,
+                parts: Vec::new(),
             };
             let charged = store.settle(settle).await?.charged();
             tell(&format!("settled {id} {charged}"));

@@ -1,0 +1,338 @@
+//! Charges from credits that are leased ahead: the fast path, where losing the last second of
+//! charges in a crash is better than waiting for the disk with each request.
+//!
+//! A lease is a hold of many requests' worth, one for each organization. Requests are held and
+//! charged in memory from it, as [`QuotaBlocks`](tollgate_core::quota::QuotaBlocks) spend a quota; every
+//! second the lease is renewed, and what was spent of it is noted as owed. So
+//!
+//! - an organization never spends more than it was granted, however many processes lease;
+//! - a crash loses the charges since the last note, at most a lease's, and charges nothing that
+//!   was not spent;
+//! - a lease is a hundredth of what the wallet has, and near its end a single request's worth;
+//! - a process that slept past its lease spends nothing more of it;
+//! - a lease that nobody spends for a second is given back, as all are at shutdown.
+//!
+//! The books have one entry for each key and route that spent of a lease.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{Shared, join_all};
+use parking_lot::Mutex;
+
+use tollgate_core::change::Change;
+use tollgate_core::clock::{Clock, Timestamp};
+use tollgate_core::credits::{
+    Allowance, Balance, Entry, Extension, Grant, HoldAnswer, HoldRequest, Ledger, Refund, Settle,
+    Settlement,
+};
+use tollgate_core::deadline::within;
+use tollgate_core::error::{StoreError, StoreErrorKind};
+use tollgate_core::id::{HoldId, OrgId};
+use tollgate_core::quota::Spawn;
+use tollgate_core::reply::{BoxFuture, Reply};
+
+use self::state::{Ask, Due, Extended, Sent, State};
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+/// How often a lease is asked for because others took what it brought.
+const REPEATS: usize = 1000;
+/// The longest that the ledger is waited for between requests.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A ledger that charges from credits leased ahead from another. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Leases {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    spawn: Spawn,
+    state: Arc<Mutex<State>>,
+}
+
+/// A lease that is being asked for.
+type Flight = Shared<BoxFuture<Result<HoldAnswer, StoreError>>>;
+
+impl Leases {
+    /// Leases up to `most` credits at once from this ledger; a lease that is not renewed ends
+    /// after `lease_for`.
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        spawn: Spawn,
+        most: u64,
+        lease_for: Duration,
+    ) -> Self {
+        Self {
+            ledger,
+            clock,
+            spawn,
+            state: Arc::new(Mutex::new(State::new(most, lease_for))),
+        }
+    }
+
+    /// Notes what is owed of each lease, renews those that are in use, and gives back the others.
+    /// To be called every second.
+    pub(crate) async fn renew(&self) {
+        let now = self.clock.now();
+        let due = self.state.lock().due(now);
+        join_all(due.into_iter().map(|due| self.carry_out(due))).await;
+    }
+
+    /// Gives every lease back: at shutdown.
+    pub(crate) async fn release(&self) {
+        let now = self.clock.now();
+        let due = self.state.lock().release(now);
+        join_all(due.into_iter().map(|due| self.carry_out(due))).await;
+    }
+
+    /// Asks the ledger for what is due of a lease.
+    async fn carry_out(&self, due: Due) {
+        match due {
+            Due::Renew(extension, asked) => {
+                let sent = Sent::More(extension.id);
+                let answer = self.asked(self.ledger.extend(extension)).await;
+                self.state.lock().landed(&sent, answer.as_ref(), asked);
+            }
+            Due::End(settle) => {
+                let (id, spent) = (settle.id, settle.credits);
+                let settled = self.asked(self.ledger.settle(settle)).await;
+                match &settled {
+                    Ok(settlement) if settlement.charged() < spent => tracing::error!(
+                        hold.id = %id,
+                        lost = spent.saturating_sub(settlement.charged()),
+                        "a lease had ended; what was spent of it since it was noted last is lost"
+                    ),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(hold.id = %id, %error, "could not end a lease; will try again");
+                    }
+                }
+                self.state.lock().ended(id, settled.is_ok());
+            }
+        }
+    }
+
+    /// What the ledger says, if it says so in time.
+    async fn asked<T: Send + 'static>(&self, reply: Reply<T>) -> Result<T, StoreError> {
+        within(&*self.clock, DEADLINE, "the ledger", reply).await
+    }
+
+    fn hold_again(self, request: HoldRequest, ask: Ask, repeats: usize) -> Reply<HoldAnswer> {
+        if repeats == 0 {
+            return Reply::failed(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "others take the leased credits faster than they can be leased",
+            ));
+        }
+        let new = matches!(ask, Ask::Lease(_));
+        self.ask(&request, ask).and_then(move |answer| {
+            // A dynamic price takes what there is now.
+            let held = self.state.lock().hold(&request, self.clock.now(), true);
+            let missing = match held {
+                Ok(answer) => return Reply::ready(answer),
+                Err(missing) => missing,
+            };
+            let next = match answer {
+                HoldAnswer::Insufficient { available } if missing.least > available => {
+                    if new || request.allowance.is_none() {
+                        let available = available.saturating_add(missing.left);
+                        return Reply::ready(HoldAnswer::Insufficient { available });
+                    }
+                    // A new month may have begun, and a new lease brings its allowance.
+                    Ask::Lease(request.most)
+                }
+                _ => missing.ask,
+            };
+            self.hold_again(request, next, repeats.saturating_sub(1))
+        })
+    }
+
+    /// Asks the ledger, unless somebody does already.
+    fn ask(&self, request: &HoldRequest, ask: Ask) -> Reply<HoldAnswer> {
+        let mut state = self.state.lock();
+        if let Some(flight) = state.flights.get(&request.organization) {
+            return Reply::later(flight.clone());
+        }
+        let asked = self.clock.now();
+        let (sent, reply) = match ask {
+            Ask::Lease(credits) => {
+                let lease = state.lease(request, credits, asked);
+                let reply = self.ledger.hold(&lease);
+                (Sent::Lease(Box::new(lease)), reply)
+            }
+            Ask::More(id, credits) => {
+                let raise = state.extension(id, credits, asked);
+                (Sent::More(id), self.ledger.extend(raise))
+            }
+        };
+        let answer = match reply {
+            Reply::Now(answer) => {
+                state.landed(&sent, answer.as_ref(), asked);
+                return Reply::Now(answer);
+            }
+            Reply::Later(answer) => answer,
+        };
+        let organization = request.organization.clone();
+        let (shared, landing) = (Arc::clone(&self.state), organization.clone());
+        let flight: BoxFuture<_> = Box::pin(async move {
+            let answer = answer.await;
+            let mut state = shared.lock();
+            state.flights.remove(&landing);
+            state.landed(&sent, answer.as_ref(), asked);
+            drop(state);
+            answer
+        });
+        let flight = flight.shared();
+        state.flights.insert(organization, flight.clone());
+        drop(state);
+        self.spawn_driver(flight.clone());
+        Reply::later(flight)
+    }
+
+    /// Whoever waits for it may go away.
+    fn spawn_driver(&self, flight: Flight) {
+        (self.spawn)(Box::pin(async move { drop(flight.await) }));
+    }
+
+    fn spawn_end(&self, due: Option<Due>) {
+        if let Some(due) = due {
+            let this = self.clone();
+            (self.spawn)(Box::pin(async move { this.carry_out(due).await }));
+        }
+    }
+
+    /// Gives back what an organization has on lease, as far as no request needs it.
+    fn give_back(&self, organization: &OrgId) -> Reply<()> {
+        let now = self.clock.now();
+        let Some(due) = self.state.lock().give_back(organization, now) else {
+            return Reply::ready(());
+        };
+        let this = self.clone();
+        let given: BoxFuture<()> = Box::pin(async move { this.carry_out(due).await });
+        let given = given.shared();
+        // Whoever waits for it may go away, and the lease has to end all the same.
+        (self.spawn)(Box::pin(given.clone()));
+        Reply::later(given.map(Ok))
+    }
+}
+
+impl Ledger for Leases {
+    /// Holds in memory. Who needs a hold that is durable asks the ledger behind.
+    fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
+        let held = self.state.lock().hold(request, self.clock.now(), false);
+        match held {
+            Ok(answer) => Reply::ready(answer),
+            Err(missing) => {
+                let this = self.clone();
+                this.hold_again(request.clone(), missing.ask, REPEATS)
+            }
+        }
+    }
+
+    fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let (lease, more) = match state.extend(&extension, now) {
+            Extended::Done(answer) => return Reply::ready(answer),
+            Extended::Ended => return Reply::failed(StoreError::not_found("the hold has ended")),
+            Extended::Missing(lease, more) => (lease, more),
+            Extended::Unknown => {
+                drop(state);
+                return self.ledger.extend(extension);
+            }
+        };
+        let raise = state.extension(lease, more, now);
+        drop(state);
+        let this = self.clone();
+        self.ledger.extend(raise).map_result(move |answer| {
+            let mut state = this.state.lock();
+            state.landed(&Sent::More(lease), answer.as_ref(), now);
+            let answer = answer?;
+            match state.extend(&extension, now) {
+                Extended::Done(answer) => Ok(answer),
+                // Too few, or another request has taken what this one asked for.
+                Extended::Missing(..) => Ok(HoldAnswer::Insufficient {
+                    available: answer.available(),
+                }),
+                _ => Err(StoreError::not_found("the hold has ended")),
+            }
+        })
+    }
+
+    fn settle(&self, settle: Settle) -> Reply<Settlement> {
+        let now = self.clock.now();
+        let ended = self.state.lock().settle(settle.id, settle.credits, now);
+        match ended {
+            Some((settlement, due)) => {
+                self.spawn_end(due);
+                Reply::ready(settlement)
+            }
+            None => self.ledger.settle(settle),
+        }
+    }
+
+    fn void(&self, id: HoldId, organization: &OrgId, at: Timestamp) -> Reply<()> {
+        let now = self.clock.now();
+        let ended = self.state.lock().settle(id, 0, now);
+        match ended {
+            Some((_, due)) => {
+                self.spawn_end(due);
+                Reply::ready(())
+            }
+            None => self.ledger.void(id, organization, at),
+        }
+    }
+
+    fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
+        self.ledger.expire(now, limit)
+    }
+
+    fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
+        self.ledger.forget(ended_before, now, limit)
+    }
+
+    fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
+        self.ledger.grant(grant, change)
+    }
+
+    /// What is on lease here is given back first.
+    fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
+        let (this, organization) = (self.clone(), organization.clone());
+        self.give_back(&organization)
+            .and_then(move |()| this.ledger.withdraw(&organization, credits, change))
+    }
+
+    fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
+        self.ledger.refund(refund, change)
+    }
+
+    /// What is spent of this process's leases counts as charged, and only what requests have of
+    /// them as held.
+    fn balance(
+        &self,
+        organization: &OrgId,
+        now: Timestamp,
+        allowance: Option<Allowance>,
+    ) -> Reply<Balance> {
+        let (this, asked) = (self.clone(), organization.clone());
+        let balance = self.ledger.balance(organization, now, allowance);
+        balance.and_then(move |balance| Reply::ready(this.state.lock().seen(&asked, balance)))
+    }
+
+    fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
+        self.ledger.entries(organization, before, limit)
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases")
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}

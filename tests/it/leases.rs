@@ -1,0 +1,144 @@
+//! Credits that are leased ahead: charged in memory, noted each second, given back at shutdown.
+
+use std::time::Duration;
+
+use tollgate::access::{Access, authenticated};
+use tollgate::core::credits::EntryKind;
+use tollgate::{Bill, Denial, DenialKind};
+use tollgate_testkit::faults::{Fault, Operation};
+
+use crate::support::{TestApp, org};
+
+fn paid() -> Access {
+    authenticated().credits(3).rate_cost(0)
+}
+
+async fn app() -> TestApp {
+    TestApp::with(
+        |builder| builder.lease_credits(1000),
+        |gate| {
+            let items = async |mut bill: Bill| bill.items(4).await.map(|()| "");
+            gate.routes()
+                .get("/", async || "", paid())
+                .get(
+                    "/fails",
+                    async || Err::<(), _>(Denial::from(DenialKind::Internal)),
+                    paid(),
+                )
+                .get(
+                    "/items",
+                    items,
+                    authenticated().credits_per_item(5).rate_cost(0),
+                )
+                .get("/durable", async || "", paid().settle_before_reply())
+                .post("/once", async || "", paid().idempotent())
+        },
+    )
+    .await
+}
+
+async fn pass(app: &TestApp, seconds: u32) {
+    for _ in 0..seconds {
+        app.clock.advance(Duration::from_secs(1));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn charges_are_noted_each_second_and_made_at_shutdown() {
+    let app = app().await;
+    app.grant("acme", 100_000).await;
+    let key = app.key("acme", []).await;
+    for _ in 0..50 {
+        assert_eq!(app.get("/").key(&key).status().await, 200);
+        assert_eq!(app.get("/fails").key(&key).status().await, 500);
+    }
+    assert_eq!(app.get("/items").key(&key).status().await, 200);
+    // The ledger behind is asked for few of them.
+    let asked = app.faults.calls(Operation::Hold);
+    assert!(asked < 10, "{asked}");
+    assert_eq!(app.charged("acme"), 0);
+    let seen = app.gate.balance(&org("acme")).await.unwrap();
+    assert_eq!((seen.settled, seen.held), (170, 0));
+    app.gate.shutdown().await;
+    assert_eq!((app.charged("acme"), app.balance("acme").held), (170, 0));
+    let entries = app.gate.credits().entries(&org("acme"), None, 10).await;
+    let entries = entries.unwrap().into_iter();
+    let charges = entries.filter(|entry| entry.kind == EntryKind::Charge);
+    let mut charges: Vec<_> = charges
+        .map(|entry| {
+            (
+                entry.route.unwrap().to_string(),
+                entry.credits,
+                entry.reason.unwrap(),
+            )
+        })
+        .collect();
+    charges.sort();
+    let part = |route: &str, credits, requests: &str| (route.into(), credits, requests.into());
+    assert_eq!(
+        charges,
+        [
+            part("GET /", -150, "50 requests"),
+            part("GET /items", -20, "1 request")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_to_be_durable_is_not_leased() {
+    let app = app().await;
+    app.grant("acme", 100_000).await;
+    let key = app.key("acme", []).await;
+    assert_eq!(app.get("/").key(&key).status().await, 200);
+    assert_eq!(app.get("/durable").key(&key).status().await, 200);
+    assert_eq!(app.charged("acme"), 3);
+    let once = app.post("/once").header("idempotency-key", "k").key(&key);
+    assert_eq!(once.status().await, 200);
+    assert_eq!(app.charged("acme"), 6);
+    app.gate.shutdown().await;
+    assert_eq!(app.charged("acme"), 9);
+}
+
+#[tokio::test]
+async fn a_wallet_is_spent_to_its_last_credit() {
+    let app = app().await;
+    app.grant("acme", 3 * 64 + 2).await;
+    let key = app.key("acme", []).await;
+    let calls = (0..100).map(|_| app.get("/").key(&key).status());
+    let statuses = futures_util::future::join_all(calls).await;
+    let good = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!(
+        (
+            good,
+            statuses.iter().filter(|status| **status == 402).count()
+        ),
+        (64, 36)
+    );
+    pass(&app, 3).await;
+    assert_eq!((app.charged("acme"), app.balance("acme").held), (192, 0));
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_down_is_503_once_the_lease_is_spent() {
+    let app = app().await;
+    app.grant("acme", 1000).await;
+    let key = app.key("acme", []).await;
+    assert_eq!(app.get("/").key(&key).status().await, 200);
+    assert_eq!(app.get("/").key(&key).status().await, 200);
+    app.faults.set_all(Fault::Fail);
+    let mut good = 0;
+    let refused = loop {
+        match app.get("/").key(&key).status().await {
+            200 => good += 1,
+            status => break status,
+        }
+    };
+    assert_eq!(refused, 503);
+    assert!(good < 10, "{good}");
+    app.faults.set_all(Fault::None);
+    pass(&app, 10).await;
+    assert_eq!(app.charged("acme"), 3 * (good + 2));
+}
