@@ -1,10 +1,25 @@
 //! Doors for the fuzz targets in `tests/fuzz`; there is nothing here without `--cfg fuzzing`.
 
+use axum::response::Response;
+use http::response::Parts;
 use http::{HeaderMap, Request, Uri};
 use tollgate_core::key_format::KeyFormat;
 use tollgate_core::secret::{Digester, KeyDigest};
 
 use crate::credential::{Credentials, Presented, Reader};
+use crate::idempotency::outcome;
+
+/// An answer as it is stored for requests that come again.
+#[must_use]
+pub fn write_outcome(head: &Parts, body: &[u8]) -> Vec<u8> {
+    outcome::write(head, body).to_vec()
+}
+
+/// The answer that stored bytes are, if they are one.
+#[must_use]
+pub fn read_outcome(bytes: &[u8]) -> Option<Response> {
+    outcome::read(bytes)
+}
 
 /// Takes credentials out of requests, as a gate does.
 #[derive(Debug)]

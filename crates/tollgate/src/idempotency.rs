@@ -33,7 +33,7 @@ use crate::meter;
 use crate::passage::Ticket;
 use crate::routes::Route;
 
-mod outcome;
+pub(crate) mod outcome;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

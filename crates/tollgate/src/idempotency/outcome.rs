@@ -17,7 +17,7 @@ const NOT_KEPT: [HeaderName; 4] = [
     header::TRANSFER_ENCODING,
 ];
 
-pub(super) fn write(head: &Parts, body: &[u8]) -> Outcome {
+pub(crate) fn write(head: &Parts, body: &[u8]) -> Outcome {
     let mut bytes = vec![VERSION];
     bytes.extend(head.status.as_u16().to_le_bytes());
     for (name, value) in &head.headers {
@@ -39,7 +39,7 @@ fn put(bytes: &mut Vec<u8>, part: &[u8]) {
 }
 
 /// The answer, if that is what the bytes are.
-pub(super) fn read(bytes: &[u8]) -> Option<Response> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Response> {
     let mut rest = bytes;
     let [VERSION] = *take(&mut rest, 1)? else {
         return None;
