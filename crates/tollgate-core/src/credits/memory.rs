@@ -37,7 +37,7 @@ struct Books {
     ended: EndedHolds,
     repeats: Repeats,
     references: HashSet<(OrgId, String), RandomState>,
-    /// All but charges, which lie with their holds; the oldest first.
+    /// All but the charges of holds that are remembered, which lie with these; the oldest first.
     lines: VecDeque<Entry>,
     seq: u64,
 }
@@ -122,8 +122,11 @@ impl Ledger for MemoryLedger {
         let books = &mut *self.0.lock();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut forgotten = books.repeats.forget(now, limit);
-        while forgotten < limit && books.ended.forget_one(ended_before) {
+        while forgotten < limit
+            && let Some(ended) = books.ended.forget_one(ended_before)
+        {
             forgotten = forgotten.saturating_add(1);
+            books.keep_line(&ended);
         }
         Reply::ready(forgotten.try_into().unwrap_or(u64::MAX))
     }
@@ -359,10 +362,22 @@ impl Books {
 
     fn add(&mut self, mut entry: Entry) {
         entry.seq = self.next_seq();
+        self.insert(entry);
+    }
+
+    /// Entries outlive the holds that they are of.
+    fn keep_line(&mut self, ended: &EndedHold) {
+        if ended.seq > 0 {
+            self.insert(ended.entry());
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) {
         if self.lines.len() >= REMEMBERED {
             self.lines.pop_front();
         }
-        self.lines.push_back(entry);
+        let at = self.lines.partition_point(|line| line.seq < entry.seq);
+        self.lines.insert(at, entry);
     }
 }
 

@@ -430,6 +430,9 @@ pub async fn what_ended_long_ago_is_forgotten_and_its_entries_are_not<L: Ledger>
     );
     let after = balance(ledger).await;
     assert_eq!((after.settled, after.held), (15, 0));
+    let entries = ledger.entries(&org("acme"), None, 10).await.unwrap();
+    let credits: Vec<_> = entries.iter().rev().map(|entry| entry.credits).collect();
+    assert_eq!(credits, [10, -10, 10, -5]);
 }
 
 /// C2: the lines add up to the sums, whatever happened in between.

@@ -144,25 +144,25 @@ impl EndedHolds {
         self.holds.iter().rev()
     }
 
-    /// Forgets the oldest, if it ended before this point.
-    pub(super) fn forget_one(&mut self, ended_before: Timestamp) -> bool {
-        let due = self
-            .holds
-            .front()
-            .is_some_and(|ended| ended.at < ended_before);
-        if due {
-            self.forget_first();
+    /// Forgets the oldest, if it ended before this point, and gives back what it was.
+    pub(super) fn forget_one(&mut self, ended_before: Timestamp) -> Option<EndedHold> {
+        let oldest = self.holds.front()?;
+        if oldest.at >= ended_before {
+            return None;
         }
-        due
+        self.pop_first()
     }
 
     fn forget_first(&mut self) {
-        if let Some(ended) = self.holds.pop_front() {
-            if let Some(count) = self.count(&ended.id) {
-                *count = count.saturating_sub(1);
-            }
-            self.spare = Some(ended.hold);
+        self.spare = self.pop_first().map(|ended| ended.hold);
+    }
+
+    fn pop_first(&mut self) -> Option<EndedHold> {
+        let ended = self.holds.pop_front()?;
+        if let Some(count) = self.count(&ended.id) {
+            *count = count.saturating_sub(1);
         }
+        Some(ended)
     }
 
     /// The last bits of an id are random.
