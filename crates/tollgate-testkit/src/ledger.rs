@@ -1,7 +1,7 @@
 //! What every [`Ledger`] must do. Whatever happens: settled + held ≤ granted.
 //!
 //! [`ledger_contract!`](crate::ledger_contract) makes one test of each case; those of
-//! [`books`] and [`repeats`] are in it.
+//! [`allowances`], [`books`] and [`repeats`] are in it. [`sequences`] tries what no case thought of.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::missing_panics_doc,
@@ -10,16 +10,19 @@
 )]
 
 use tollgate_core::credits::{
-    Allowance, Balance, Extension, Grant, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settle,
-    Settlement,
+    Balance, Extension, Grant, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settle, Settlement,
 };
 use tollgate_core::error::StoreErrorKind;
 
 use crate::at_once::at_once;
 use crate::records::{at, change, hold_id, hold_request, org};
 
+pub mod allowances;
 pub mod books;
+mod model;
+mod operation;
 pub mod repeats;
+pub mod sequences;
 
 const MONTH: u64 = 31 * 86_400;
 
@@ -50,13 +53,15 @@ macro_rules! ledger_contract {
             holds_past_their_deadline_expire,
             no_more_holds_expire_than_asked,
             a_settle_after_the_expiry_is_fenced,
+            wallets_are_apart,
+            the_last_credits_are_charged_exactly_once,
+            concurrent_calls_with_one_id_hold_once_and_charge_once,
+        }
+        $crate::__contract_tests! { ledger_allowances, $make;
             an_allowance_is_granted_once_a_month,
             an_earlier_month_grants_nothing,
             an_allowance_serves_the_hold_that_brings_it,
             an_allowance_fills_a_wallet_at_most,
-            wallets_are_apart,
-            the_last_credits_are_charged_exactly_once,
-            concurrent_calls_with_one_id_hold_once_and_charge_once,
         }
         $crate::__contract_tests! { ledger_books, $make;
             what_expires_soonest_is_spent_first,
@@ -393,57 +398,6 @@ pub async fn a_settle_after_the_expiry_is_fenced<L: Ledger>(ledger: &L) {
     assert_eq!(settle(ledger, 1, 5).await, ended(0));
     void(ledger, 1).await;
     wallet(ledger, 10, 0, 0).await;
-}
-
-fn with_allowance(n: u32, secs: u64, credits: u64) -> HoldRequest {
-    HoldRequest {
-        allowance: Some(Allowance {
-            month: at(secs),
-            credits,
-            expires_at: None,
-        }),
-        at: at(secs),
-        ..hold_request(n, "acme", 1, 1)
-    }
-}
-
-/// The first hold of a month brings the plan's credits, the others do not.
-pub async fn an_allowance_is_granted_once_a_month<L: Ledger>(ledger: &L) {
-    for (n, secs, granted) in [(1, 0, 100), (2, 0, 100), (3, MONTH, 200), (4, MONTH, 200)] {
-        ledger.hold(&with_allowance(n, secs, 100)).await.unwrap();
-        wallet(ledger, granted, 0, n.into()).await;
-    }
-}
-
-/// A clock that is set back grants nothing again.
-pub async fn an_earlier_month_grants_nothing<L: Ledger>(ledger: &L) {
-    for (n, secs) in [(1, MONTH), (2, 0), (3, MONTH)] {
-        ledger.hold(&with_allowance(n, secs, 100)).await.unwrap();
-    }
-    wallet(ledger, 100, 0, 3).await;
-}
-
-/// The allowance is there before its hold is decided, and stays where that is refused.
-pub async fn an_allowance_serves_the_hold_that_brings_it<L: Ledger>(ledger: &L) {
-    let request = with_allowance(1, 0, 1);
-    assert_eq!(ledger.hold(&request).await.unwrap(), held(1, 0));
-    let greedy = HoldRequest {
-        least: 60,
-        most: 60,
-        ..with_allowance(2, MONTH, 50)
-    };
-    let refused = HoldAnswer::Insufficient { available: 50 };
-    assert_eq!(ledger.hold(&greedy).await.unwrap(), refused);
-    wallet(ledger, 51, 0, 1).await;
-}
-
-/// An allowance that a wallet has no room for is cut, and locks nobody out.
-pub async fn an_allowance_fills_a_wallet_at_most<L: Ledger>(ledger: &L) {
-    granted(ledger, MAX_CREDITS).await;
-    let answer = ledger.hold(&with_allowance(1, 0, 1)).await.unwrap();
-    assert!(matches!(answer, HoldAnswer::Held { .. }), "{answer:?}");
-    let balance = balance(ledger).await;
-    assert_eq!(balance.granted, MAX_CREDITS);
 }
 
 /// Nobody pays for another.

@@ -10,7 +10,7 @@
 //! A contract is a list of plain functions, one for each claim, and a macro that makes one test of
 //! each. The macro takes an expression that makes a fresh store: an async closure whose result
 //! derefs to the store, such as an `Arc`, or a guard that also keeps a temporary directory. The
-//! caller needs `tokio` with `macros` and `rt-multi-thread`.
+//! caller needs `tokio` with `macros` and `rt-multi-thread`. [`ledger::sequences`] is a function.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,7 +35,9 @@ pub mod faults;
 pub mod key_store;
 pub mod ledger;
 #[doc(hidden)]
-pub use ledger::{books as ledger_books, repeats as ledger_repeats};
+pub use ledger::{
+    allowances as ledger_allowances, books as ledger_books, repeats as ledger_repeats,
+};
 pub mod limiter;
 pub mod quota_store;
 pub mod records;

@@ -33,3 +33,10 @@ mod limiter {
 
     tollgate_testkit::limiter_contract!(async || Box::new(LocalLimiter::new()));
 }
+
+/// `TOLLGATE_SEQUENCES` says how many.
+#[test]
+fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
+    let count = std::env::var("TOLLGATE_SEQUENCES").map_or(400, |text| text.parse().unwrap());
+    tollgate_testkit::ledger::sequences::run(count, async || Arc::new(MemoryStore::default()));
+}

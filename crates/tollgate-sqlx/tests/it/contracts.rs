@@ -24,7 +24,10 @@ mod on_file {
     use std::ops::Deref;
 
     use tempfile::TempDir;
-    use tollgate_sqlx::SqliteStore;
+    use tollgate_sqlx::{SqliteOptions, SqliteStore};
+    use tollgate_testkit::ledger::sequences;
+
+    use crate::{number, say};
 
     struct OnFile {
         store: SqliteStore,
@@ -49,14 +52,40 @@ mod on_file {
     }
 
     contracts!(super::make);
+
+    /// `TOLLGATE_SEQUENCES` says how many.
+    #[test]
+    fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
+        let tally = sequences::run_with_crashes(
+            number("TOLLGATE_SEQUENCES", 80),
+            async || TempDir::new().unwrap(),
+            async |dir| {
+                // Crashes here are the app's, not the machine's.
+                let path = dir.path().join("tollgate.db");
+                let options = SqliteOptions::new(path.to_str().unwrap());
+                Box::new(options.synchronous_normal().open().await.unwrap())
+            },
+        );
+        say(&format!("on a file: {tally}"));
+    }
 }
 
 mod in_memory {
     use tollgate_sqlx::SqliteStore;
+    use tollgate_testkit::ledger::sequences;
+
+    use crate::{number, say};
 
     async fn make() -> Box<SqliteStore> {
         Box::new(SqliteStore::open("sqlite::memory:").await.unwrap())
     }
 
     contracts!(super::make);
+
+    /// `TOLLGATE_SEQUENCES` says how many.
+    #[test]
+    fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
+        let tally = sequences::run(number("TOLLGATE_SEQUENCES", 80), make);
+        say(&format!("in memory: {tally}"));
+    }
 }
