@@ -11,6 +11,8 @@
 mod bypass;
 mod compile_fail;
 mod consumption;
+#[cfg(unix)]
+mod crash;
 mod denials;
 mod endings;
 mod extraction;
@@ -19,6 +21,8 @@ mod flood;
 mod floods;
 mod framework_errors;
 mod freshness;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod guesses;
 mod headers;
 mod holds;
