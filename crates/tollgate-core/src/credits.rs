@@ -114,7 +114,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
 
     /// Gives credits, once for each reference.
     ///
-    /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if they cannot be counted.
+    /// A [`Conflict`](crate::error::StoreErrorKind::Conflict) if they cannot be counted, or the
+    /// reference is that of a refund.
     fn grant(&self, grant: Grant, change: Change) -> Reply<Balance>;
 
     /// Takes granted credits back that are neither spent nor held.
@@ -125,7 +126,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Gives back what a settled hold was charged, in part or whole, once for each reference.
     ///
     /// [`NotFound`](crate::error::StoreErrorKind::NotFound) if no such hold was settled, a
-    /// [`Conflict`](crate::error::StoreErrorKind::Conflict) if that is more than is left of it.
+    /// [`Conflict`](crate::error::StoreErrorKind::Conflict) if that is more than is left of it, or
+    /// the reference is that of a grant, or of the refund of another hold.
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance>;
 
     /// Reads a wallet as a hold at this point would find it. An organization that was never

@@ -152,8 +152,8 @@ pub(crate) mod entries {
     pub(crate) const LIST: &str = "SELECT seq, organization, at, kind, credits, balance, hold_id, \
          key_id, route, request_id, price, actor, reason, reference FROM tollgate_entries \
          WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
-    pub(crate) const HAS_REFERENCE: &str =
-        "SELECT 1 FROM tollgate_entries WHERE organization = $1 AND reference = $2";
+    pub(crate) const OF_REFERENCE: &str =
+        "SELECT hold_id FROM tollgate_entries WHERE organization = $1 AND reference = $2";
 }
 
 pub(crate) mod repeats {

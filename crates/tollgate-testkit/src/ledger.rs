@@ -72,6 +72,8 @@ macro_rules! ledger_contract {
             credits_of_one_reference_are_granted_once,
             what_is_neither_spent_nor_held_is_withdrawn,
             a_charge_is_refunded_once_for_each_reference,
+            a_refund_is_known_for_ever_by_its_reference,
+            a_reference_is_of_one_thing,
             no_more_is_refunded_than_was_charged,
             only_its_own_charges_are_refunded_to_an_organization,
             a_refund_lapses_as_the_credits_would_have,

@@ -114,7 +114,7 @@ impl Account {
         let credits = allowance.credits.saturating_sub(before).min(room);
         self.allowance = Some(Allowed {
             month: allowance.month,
-            credits: allowance.credits,
+            credits: allowance.credits.min(MAX_CREDITS),
         });
         self.balance.granted = self.balance.granted.saturating_add(credits);
         self.pour(Allowance::PRIORITY, allowance.expires_at, credits);

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use foldhash::quality::RandomState;
@@ -36,7 +36,8 @@ struct Books {
     holds: HashMap<HoldId, Box<Hold>, RandomState>,
     ended: EndedHolds,
     repeats: Repeats,
-    references: HashSet<(OrgId, String), RandomState>,
+    /// What grants were for, and of which hold refunds are.
+    references: HashMap<(OrgId, String), Option<HoldId>, RandomState>,
     /// All but the charges of holds that are remembered, which lie with these; the oldest first.
     lines: VecDeque<Entry>,
     seq: u64,
@@ -135,20 +136,21 @@ impl Ledger for MemoryLedger {
         let books = &mut *self.0.lock();
         let organization = &grant.organization;
         books.advance(organization, change.at, None);
-        let account = account_of(&mut books.accounts, organization);
         let reference = grant.reference.as_ref();
         let reference = reference.map(|reference| (organization.clone(), reference.clone()));
-        if reference
-            .as_ref()
-            .is_some_and(|seen| books.references.contains(seen))
-        {
-            return Reply::ready(account.balance);
+        match books.was_used(reference.as_ref(), None) {
+            Ok(false) => {}
+            Ok(true) => return Reply::ready(books.account(organization).balance),
+            Err(error) => return Reply::failed(error),
         }
+        let account = account_of(&mut books.accounts, organization);
         let granted = account.grant(grant.credits, grant.priority, grant.expires_at);
         if granted.is_err() {
             return Reply::failed(StoreError::conflict("the grant would overflow the wallet"));
         }
-        books.references.extend(reference);
+        books
+            .references
+            .extend(reference.map(|grant| (grant, None)));
         let balance = account.balance;
         books.add(Entry {
             reference: grant.reference,
@@ -179,17 +181,20 @@ impl Ledger for MemoryLedger {
 
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
         let books = &mut *self.0.lock();
+        let organization = refund.organization;
+        books.advance(&organization, change.at, None);
+        let reference = (organization.clone(), refund.reference.clone());
+        match books.was_used(Some(&reference), Some(refund.hold)) {
+            Ok(false) => {}
+            Ok(true) => return Reply::ready(books.account(&organization).balance),
+            Err(error) => return Reply::failed(error),
+        }
         let settled = books.ended.get(&refund.hold);
         let settled =
-            settled.filter(|hold| hold.was_settled() && hold.organization == refund.organization);
+            settled.filter(|hold| hold.was_settled() && hold.organization == organization);
         let Some(hold) = settled else {
             return Reply::failed(StoreError::not_found("no such hold was settled"));
         };
-        let organization = refund.organization;
-        let reference = (organization.clone(), refund.reference.clone());
-        if books.references.contains(&reference) {
-            return Reply::ready(books.account(&organization).balance);
-        }
         let left = hold.paid.credits.saturating_sub(hold.refunded);
         if refund.credits > left {
             let few = format!("{left} credits of the charge are left to give back");
@@ -200,7 +205,7 @@ impl Ledger for MemoryLedger {
         paid.credits = refund.credits;
         let (key, route) = (hold.key, hold.route.clone());
         let (request_id, price) = (hold.request_id.to_string(), hold.price.to_string());
-        books.references.insert(reference);
+        books.references.insert(reference, Some(refund.hold));
         let account = books.account(&organization);
         account.refund(paid);
         let balance = account.balance;
@@ -255,6 +260,21 @@ impl Ledger for MemoryLedger {
 impl Books {
     fn account(&mut self, organization: &OrgId) -> &mut Account {
         account_of(&mut self.accounts, organization)
+    }
+
+    /// Whether this grant, or refund of a hold, was made before.
+    fn was_used(
+        &self,
+        reference: Option<&(OrgId, String)>,
+        refunds: Option<HoldId>,
+    ) -> Result<bool, StoreError> {
+        match reference.and_then(|reference| self.references.get(reference)) {
+            None => Ok(false),
+            Some(used) if *used == refunds => Ok(true),
+            Some(_) => Err(StoreError::conflict(
+                "the reference is that of something else",
+            )),
+        }
     }
 
     /// Lets lapse what has expired, grants the allowance, and writes down both.

@@ -20,7 +20,7 @@ pub(super) async fn grant(
     let organization = &grant.organization;
     let mut account = advanced(session, organization, change.at).await?;
     if let Some(reference) = &grant.reference
-        && is_used(session, organization, reference).await?
+        && was_used(session, organization, reference, None).await?
     {
         return Ok(account.balance);
     }
@@ -72,16 +72,17 @@ pub(super) async fn refund(
     change: &Change,
 ) -> Result<Balance, StoreError> {
     let organization = &refund.organization;
+    let mut account = advanced(session, organization, change.at).await?;
+    let refunds = Some(refund.hold);
+    if was_used(session, organization, &refund.reference, refunds).await? {
+        return Ok(account.balance);
+    }
     let found = rows::hold(session, refund.hold).await?;
     let is_settled =
         |hold: &Hold| hold.state == State::Settled && hold.organization == *organization;
     let Some(mut hold) = found.filter(is_settled) else {
         return Err(StoreError::not_found("no such hold was settled"));
     };
-    let mut account = advanced(session, organization, change.at).await?;
-    if is_used(session, organization, &refund.reference).await? {
-        return Ok(account.balance);
-    }
     let left = hold.paid.credits.saturating_sub(hold.refunded);
     if refund.credits > left {
         let few = format!("{left} credits of the charge are left to give back");
@@ -168,16 +169,25 @@ async fn advanced(
     Ok(account)
 }
 
-async fn is_used(
+/// Whether this grant, or refund of a hold, was made before.
+async fn was_used(
     session: &mut impl Session,
     organization: &OrgId,
     reference: &str,
+    refunds: Option<HoldId>,
 ) -> Result<bool, StoreError> {
     let row = values![organization.as_str(), reference];
-    let seen = session
-        .fetch_optional(entry_sql::HAS_REFERENCE, row)
-        .await?;
-    Ok(seen.is_some())
+    let seen = session.fetch_optional(entry_sql::OF_REFERENCE, row).await?;
+    let Some(mut row) = seen else {
+        return Ok(false);
+    };
+    let used: Option<[u8; 16]> = row.take()?;
+    if used.map(HoldId::from_bytes) == refunds {
+        return Ok(true);
+    }
+    Err(StoreError::conflict(
+        "the reference is that of something else",
+    ))
 }
 
 fn entry(

@@ -119,12 +119,12 @@ impl Drop for Lead {
     }
 }
 
-/// Decides operations together. Where what one of them needs is damaged, each is tried alone, so
-/// that nobody else suffers.
+/// Decides operations together. Where what one of them needs is damaged, or the database refuses
+/// what one of them does, each is tried alone, so that nobody else suffers.
 async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
     match write(transaction, &ops).await {
         Ok(batch) => batch.tell(ops),
-        Err(error) if error.kind() == StoreErrorKind::Corrupt && ops.len() > 1 => {
+        Err(error) if is_about_one(&error) && ops.len() > 1 => {
             for op in ops {
                 match alone(backend, &op).await {
                     Ok(batch) => batch.tell(vec![op]),
@@ -134,6 +134,13 @@ async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
         }
         Err(error) => fail_all(ops, &error),
     }
+}
+
+fn is_about_one(error: &StoreError) -> bool {
+    matches!(
+        error.kind(),
+        StoreErrorKind::Corrupt | StoreErrorKind::Conflict
+    )
 }
 
 async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {

@@ -2,10 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
-use tollgate_core::credits::{EntryKind, Grant, HoldAnswer, Ledger, Settle, Settlement};
+use tollgate_core::credits::{
+    EntryKind, Grant, HoldAnswer, HoldRequest, Idempotency, Ledger, Settle, Settlement,
+};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_testkit::records::{at, change, hold_id, hold_request, org};
 
@@ -58,6 +61,61 @@ async fn a_damaged_wallet_harms_nobody_elses_charge() {
         available: 7,
     };
     assert_eq!(other.unwrap(), held);
+}
+
+/// The id of a hold that was forgotten, whose outcome is remembered.
+#[tokio::test]
+async fn what_the_database_refuses_of_one_charge_harms_nobody_elses() {
+    let (_dir, store) = two_wallets().await;
+    let once = |key: &str| HoldRequest {
+        idempotency: Some(Arc::new(Idempotency {
+            key: key.to_owned(),
+            fingerprint: [1; 32],
+            expires_at: at(1_000),
+        })),
+        ..hold_request(1, "acme", 3, 3)
+    };
+    store.hold(&once("a")).await.unwrap();
+    let settle = Settle {
+        id: hold_id(1),
+        credits: 3,
+        at: at(1),
+        outcome: None,
+        parts: Vec::new(),
+    };
+    store.settle(settle).await.unwrap();
+    assert_eq!(store.forget(at(500), at(500), 9).await.unwrap(), 1);
+    let writer = store.backend.write().await.unwrap();
+    let mut again = store.hold(&once("b")).into_future();
+    let mut other = store.hold(&hold_request(2, "other", 3, 3)).into_future();
+    begin(&mut again).await;
+    begin(&mut other).await;
+    drop(writer);
+    let (again, other) = tokio::join!(again, other);
+    assert_eq!(again.unwrap_err().kind(), StoreErrorKind::Conflict);
+    assert!(matches!(other.unwrap(), HoldAnswer::Held { .. }));
+}
+
+/// The rollback of what was under way was the runtime's to do.
+#[test]
+fn a_store_that_outlives_its_runtime_goes_on() {
+    let runtime = || {
+        let new = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        new.unwrap()
+    };
+    let first = runtime();
+    let (_dir, store) = first.block_on(two_wallets());
+    let writer = first.block_on(store.backend.write()).unwrap();
+    let dropped = first.spawn(async move {
+        let _writer = writer;
+        std::future::pending::<()>().await;
+    });
+    drop(first);
+    drop(dropped);
+    let held = runtime().block_on(store.hold(&hold_request(1, "acme", 3, 3)).into_future());
+    assert!(matches!(held.unwrap(), HoldAnswer::Held { .. }));
 }
 
 #[tokio::test]

@@ -71,11 +71,17 @@ impl Connection {
         })
     }
 
-    async fn roll_back(mut self) {
+    /// Until this is done the connection counts as broken: its runtime may end before.
+    fn roll_back(mut self) -> impl Future<Output = ()> {
+        let was_broken = std::mem::replace(&mut self.broken, true);
+        self.roll_back_from(was_broken)
+    }
+
+    async fn roll_back_from(mut self, was_broken: bool) {
         let Ok(inner) = self.inner() else { return };
-        if let Err(error) = sqlx::query("ROLLBACK").execute(inner).await {
-            self.broken |= !nothing_to_roll_back(&error);
-        }
+        let rolled_back = sqlx::query("ROLLBACK").execute(inner).await;
+        let is_sound = rolled_back.map_or_else(|error| nothing_to_roll_back(&error), |_| true);
+        self.broken = was_broken || !is_sound;
     }
 }
 

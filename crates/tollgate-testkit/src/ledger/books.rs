@@ -160,6 +160,32 @@ pub async fn a_charge_is_refunded_once_for_each_reference<L: Ledger>(ledger: &L)
     assert_eq!(balance(ledger).await.settled, 2);
 }
 
+/// Also when its hold is forgotten by then.
+pub async fn a_refund_is_known_for_ever_by_its_reference<L: Ledger>(ledger: &L) {
+    charged(ledger, 1, 10).await;
+    for _ in 0..2 {
+        let refund = ledger.refund(refunding(1, 4, "ticket-1"), change(60));
+        assert_eq!(refund.await.unwrap().available(), 4);
+        ledger.forget(at(50), at(50), 10).await.unwrap();
+    }
+}
+
+/// Or somebody would believe that credits were given which were not.
+pub async fn a_reference_is_of_one_thing<L: Ledger>(ledger: &L) {
+    charged(ledger, 1, 10).await;
+    charged(ledger, 2, 10).await;
+    grant(ledger, acme(5).reference("grant")).await.unwrap();
+    let refund = ledger.refund(refunding(1, 4, "refund"), change(2));
+    refund.await.unwrap();
+    let regranted = grant(ledger, acme(5).reference("refund")).await;
+    assert_eq!(regranted, Err(StoreErrorKind::Conflict));
+    for refund in [refunding(1, 4, "grant"), refunding(2, 4, "refund")] {
+        let error = ledger.refund(refund, change(2)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    }
+    assert_eq!(available(ledger, 2).await, 9);
+}
+
 /// C11: the sum counts, not each of them.
 pub async fn no_more_is_refunded_than_was_charged<L: Ledger>(ledger: &L) {
     charged(ledger, 1, 10).await;

@@ -13,7 +13,7 @@
 //! The time comes with each operation. It may go back: then less has expired, and nothing else is
 //! different.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate_core::clock::Timestamp;
@@ -35,7 +35,8 @@ pub(super) type Outcomes = Vec<(Answer, Model)>;
 pub(super) struct Model {
     wallets: BTreeMap<OrgId, Wallet>,
     holds: BTreeMap<HoldId, Hold>,
-    references: BTreeSet<(OrgId, String)>,
+    /// What grants were for, and of which hold refunds are.
+    references: BTreeMap<(OrgId, String), Option<HoldId>>,
     repeats: BTreeMap<RepeatName, Record>,
     /// When the latest end of a hold was, and whether one before it was later: the oldest is what
     /// a ledger may look for first.

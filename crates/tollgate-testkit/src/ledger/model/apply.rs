@@ -150,8 +150,15 @@ impl Model {
         let organization = &grant.organization;
         let mut after = self.clone();
         after.advance(organization, change.at, None);
-        if after.is_used(organization, grant.reference.as_ref()) {
-            return self.or_written(Answer::Balance(after.balance(organization)), after);
+        let reference = grant.reference.as_ref();
+        match after.use_of(organization, reference) {
+            None => {}
+            Some(None) => {
+                return self.or_written(Answer::Balance(after.balance(organization)), after);
+            }
+            Some(Some(_)) => {
+                return self.or_written(Answer::Failed(StoreErrorKind::Conflict), after);
+            }
         }
         if grant.credits > MAX_CREDITS - after.balance(organization).granted {
             return self.or_written(Answer::Failed(StoreErrorKind::Conflict), after);
@@ -186,20 +193,27 @@ impl Model {
         let seen = self.holds.get(&refund.hold);
         let theirs = seen.filter(|hold| hold.organization == *organization);
         let end = theirs.and_then(|hold| hold.end.as_ref());
-        let Some(end) = end.filter(|end| end.settled) else {
-            return vec![(Answer::Failed(StoreErrorKind::NotFound), self.clone())];
-        };
+        let request = theirs.and_then(|hold| hold.request.as_ref());
         let mut advanced = self.clone();
         advanced.advance(organization, change.at, None);
-        let used = self.is_used(organization, Some(&refund.reference));
+        let used = self.use_of(organization, Some(&refund.reference));
         let may_be = [self.clone(), advanced].into_iter();
         let outcomes = may_be.flat_map(|mut after| {
-            if used {
-                return vec![(Answer::Balance(after.balance(organization)), after)];
+            let failed = match (used, end.filter(|end| end.settled)) {
+                (Some(hold), _) if hold == Some(refund.hold) => {
+                    return vec![(Answer::Balance(after.balance(organization)), after)];
+                }
+                (Some(_), _) => Some(StoreErrorKind::Conflict),
+                (None, None) => Some(StoreErrorKind::NotFound),
+                (None, Some(end)) if refund.credits > end.charged - end.refunded => {
+                    Some(StoreErrorKind::Conflict)
+                }
+                (None, Some(_)) => None,
+            };
+            if let Some(failed) = failed {
+                return vec![(Answer::Failed(failed), after)];
             }
-            if refund.credits > end.charged - end.refunded {
-                return vec![(Answer::Failed(StoreErrorKind::Conflict), after)];
-            }
+            let Some(end) = end else { return Vec::new() };
             if let Some(hold) = after.holds.get_mut(&refund.hold)
                 && let Some(end) = &mut hold.end
             {
@@ -215,6 +229,12 @@ impl Model {
                 refund.credits,
                 |entry| {
                     entry.hold = Some(refund.hold);
+                    if let Some(request) = request {
+                        entry.key = Some(request.key);
+                        entry.route = Some(request.route.clone());
+                        entry.request_id = Some(request.request_id.to_string());
+                        entry.price = Some(request.price.to_string());
+                    }
                     entry.reference = Some(refund.reference.clone());
                 },
             )
@@ -222,9 +242,10 @@ impl Model {
         outcomes.collect()
     }
 
-    fn is_used(&self, organization: &OrgId, reference: Option<&String>) -> bool {
+    /// What a reference was used for, if it was.
+    fn use_of(&self, organization: &OrgId, reference: Option<&String>) -> Option<Option<HoldId>> {
         let used = reference.map(|reference| (organization.clone(), reference.clone()));
-        used.is_some_and(|used| self.references.contains(&used))
+        used.and_then(|used| self.references.get(&used).copied())
     }
 
     /// Writes down what somebody did, which is answered with the balance.
@@ -240,7 +261,7 @@ impl Model {
         more(&mut entry);
         if let Some(reference) = &entry.reference {
             let used = (organization.clone(), reference.clone());
-            self.references.insert(used);
+            self.references.insert(used, entry.hold);
         }
         self.write(entry);
         vec![(Answer::Balance(self.balance(organization)), self)]

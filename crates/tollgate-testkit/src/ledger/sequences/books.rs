@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_core::clock::Timestamp;
-use tollgate_core::credits::{Balance, Entry, EntryKind, Ledger};
+use tollgate_core::credits::{Balance, Entry, Ledger};
 use tollgate_core::id::OrgId;
 
 use super::super::model::Model;
@@ -152,15 +152,10 @@ impl Page {
     }
 }
 
-/// An entry without its place, and, of a refund, without what the charge says.
+/// An entry without its place.
 fn plain(entry: &Entry) -> Entry {
-    let mut plain = Entry {
+    Entry {
         seq: 0,
         ..entry.clone()
-    };
-    if entry.kind == EntryKind::Refund {
-        plain.key = None;
-        plain.route = None;
     }
-    plain
 }

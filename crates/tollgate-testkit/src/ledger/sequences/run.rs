@@ -229,6 +229,7 @@ async fn settle_down<L: Ledger>(ledger: &L) -> Result<(), String> {
         credits: 0,
         at: Timestamp::default(),
         outcome: None,
+        parts: Vec::new(),
     };
     let settled = ledger.settle(settle).await;
     settled.map(drop).map_err(|error| format!("{error:?}"))

@@ -195,6 +195,7 @@ impl Scene {
                 credits,
                 at: self.now(),
                 outcome: outcome.map(|byte| Arc::from([byte])),
+                parts: Vec::new(),
             }),
             Move::Void(which, who) => Operation::Void(self.hold(which), who.id(), self.now()),
             Move::Expire(limit) => Operation::Expire {
