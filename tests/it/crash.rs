@@ -85,7 +85,12 @@ async fn a_charge_that_is_acknowledged_early_is_found_out() {
 #[tokio::test]
 async fn a_hold_that_is_acknowledged_early_is_found_out() {
     let found = found_out("holds_early").await;
-    let nothing_held = ["nothing is held", "answered, and not charged"];
+    // Or the settle finds no hold, and the answer is the 503 of a ledger that is down.
+    let nothing_held = [
+        "nothing is held",
+        "answered, and not charged",
+        "an answer that it may not have",
+    ];
     assert!(nothing_held.iter().any(|it| found.contains(it)), "{found}");
 }
 

@@ -8,12 +8,13 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tollgate::access::{Access, authenticated};
 use tollgate::core::change::Actor;
-use tollgate::core::credits::{EntryKind, Grant, Refund};
+use tollgate::core::clock::Clock;
+use tollgate::core::credits::{EntryKind, Grant, Ledger, Refund};
 use tollgate::meter::CreditHeaders;
 use tollgate::{Bill, Denial};
 use tollgate_testkit::faults::{Fault, Operation};
 
-use crate::support::{Door, TestApp, TestKey, org};
+use crate::support::{Door, TestApp, TestKey, eventually, org};
 
 fn paid() -> Access {
     authenticated().credits(4).rate_cost(0)
@@ -55,6 +56,82 @@ async fn a_handler_that_takes_an_hour_keeps_its_hold_and_is_charged() {
     };
     let (status, ()) = tokio::join!(app.get("/").key(&key).status(), time);
     assert_eq!((status, app.charged("acme")), (200, 4));
+}
+
+/// What a request waits for first may come before its hold: here the look-up of its key.
+#[tokio::test]
+async fn a_hold_is_renewed_although_its_key_was_looked_up_first() {
+    let (app, key, door) = waiting().await;
+    app.faults
+        .set(Operation::Find, Fault::Late(Duration::from_millis(10)));
+    let time = async {
+        eventually("the key is looked up", async || {
+            app.faults.calls(Operation::Find) == 1
+        })
+        .await;
+        app.clock.advance(Duration::from_millis(20));
+        door.knocked().await;
+        pass(&app, 120).await;
+        assert_eq!(app.balance("acme").held, 4);
+        door.open();
+    };
+    let (status, ()) = tokio::join!(app.get("/").key(&key).status(), time);
+    assert_eq!((status, app.charged("acme")), (200, 4));
+}
+
+/// Deadlines go by the wall clock, and a step of it ends nobody's hold.
+#[tokio::test]
+async fn a_hold_outlives_a_jump_of_the_wall_clock() {
+    let (app, key, door) = waiting().await;
+    let time = async {
+        door.knocked().await;
+        app.clock
+            .jump_wall(app.clock.now().wall.after(Duration::from_secs(3600)));
+        pass(&app, 30).await;
+        assert_eq!(app.balance("acme").held, 4);
+        door.open();
+    };
+    let (status, ()) = tokio::join!(app.get("/").key(&key).status(), time);
+    assert_eq!((status, app.charged("acme")), (200, 4));
+}
+
+/// Another process, say, has found it overdue.
+#[tokio::test]
+async fn who_answers_when_charged_does_not_answer_when_the_hold_had_ended() {
+    for idempotent in [false, true] {
+        let (door, runs) = (Door::closed(), Arc::new(Mutex::new(0)));
+        let (way, ran) = (door.clone(), Arc::clone(&runs));
+        let access = if idempotent {
+            paid().idempotent()
+        } else {
+            paid().settle_before_reply()
+        };
+        let app = TestApp::new(|gate| {
+            let wait = move || async move {
+                *ran.lock() += 1;
+                way.pass().await;
+            };
+            gate.routes().post("/", wait, access)
+        })
+        .await;
+        app.grant("acme", 100).await;
+        let key = app.key("acme", []).await;
+        let time = async {
+            door.knocked().await;
+            let late = app.clock.now().wall.after(Duration::from_secs(3600));
+            Ledger::expire(app.store.store(), late, 9).await.unwrap();
+            door.open();
+        };
+        let call = app.post("/").key(&key).header("idempotency-key", "k");
+        let (status, ()) = tokio::join!(call.status(), time);
+        assert_eq!((status, app.charged("acme")), (503, 0));
+        door.open();
+        let again = app.post("/").key(&key).header("idempotency-key", "k");
+        assert_eq!(
+            (again.status().await, app.charged("acme"), *runs.lock()),
+            (200, 4, 2)
+        );
+    }
 }
 
 #[tokio::test]

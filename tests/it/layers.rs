@@ -1,11 +1,13 @@
 //! Each layer alone, as an app would use it that wants one piece.
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::MockConnectInfo;
 use axum::routing::get;
+use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tollgate::access::{authenticated, scope};
@@ -213,6 +215,30 @@ async fn credit_meter_alone_charges_success_only() {
         let balance = bench.gate.balance(&bench.org).await.unwrap();
         assert_eq!((balance.available(), balance.held), (available, 0));
     }
+}
+
+/// A stream closes its own tab, also where nothing but the meter is laid.
+#[tokio::test]
+async fn the_meter_alone_charges_streams_by_what_was_delivered() {
+    let bench = Bench::new().await;
+    let actor = Actor::system();
+    let granted = bench.gate.grant_credits(&bench.org, 7, &actor);
+    granted.await.unwrap();
+    let rows = async |bill: Bill| {
+        let rows = futures_util::stream::iter(0..10);
+        let rows = bill.meter(rows, NonZeroU32::new(2).unwrap());
+        let parts = rows.map(|row| Ok::<_, Infallible>(row.map_or("!", |_| ".")));
+        Body::from_stream(parts)
+    };
+    let access = authenticated().credits_per_item(1);
+    let app = Router::new()
+        .route("/", get(rows))
+        .layer(CreditMeterLayer::new(&bench.gate, access).unwrap())
+        .layer(AuthenticateLayer::new(&bench.gate));
+    let (status, _, body) = call(app, bench.request()).await;
+    assert_eq!((status.as_u16(), &*body), (200, ".......!"));
+    let balance = bench.gate.balance(&bench.org).await.unwrap();
+    assert_eq!((balance.settled, balance.held), (7, 0));
 }
 
 /// A layer whose predecessor is missing refuses everything, and the log says which it is.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, OriginalUri, Path};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -352,4 +353,82 @@ async fn a_connection_that_is_cut_at_any_byte_costs_one_charge_at_most() {
         assert_eq!(answer.status, 201, "{n}");
     }
     assert_eq!(app.app.charged("acme"), 4 * length as u64);
+}
+
+/// The hold begins when the body is there, and goes on as long as the handler works.
+#[tokio::test]
+async fn a_body_that_takes_its_time_costs_no_charge() {
+    let test = Counted::new().await;
+    let pass = async |seconds| {
+        for _ in 0..seconds {
+            test.app.clock.advance(Duration::from_secs(1));
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let mut stream = test.app.connect().await;
+    let secret = &test.key.secret;
+    let head = format!(
+        "POST /slow HTTP/1.1\r\nhost: app\r\nauthorization: Bearer {secret}\r\n\
+         idempotency-key: k\r\ncontent-length: 1\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    pass(90).await;
+    stream.write_all(b"x").await.unwrap();
+    test.door.knocked().await;
+    pass(90).await;
+    test.door.open();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(test.app.charged("acme"), 4);
+    let again = test.post("/slow", "k", "x").await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!((test.runs(), test.app.charged("acme")), (1, 4));
+}
+
+/// Behind another router, the route's own path is only a part of it.
+#[tokio::test]
+async fn the_same_route_at_another_place_is_another_request() {
+    let app = TestApp::inside(
+        |builder| builder,
+        |gate| {
+            let path = async |OriginalUri(uri): OriginalUri| uri.path().to_owned();
+            let jobs = gate.routes().post("/jobs", path, once());
+            Router::new().nest("/t/{tenant}", jobs.into_router().unwrap())
+        },
+    )
+    .await;
+    app.grant("acme", 100).await;
+    let key = app.key("acme", []).await;
+    let post = async |path| {
+        let call = app.post(path).header("idempotency-key", "k").key(&key);
+        call.send().await
+    };
+    assert_eq!(post("/t/1/jobs").await.text(), "/t/1/jobs");
+    assert_eq!(post("/t/2/jobs").await.code(), "idempotency_key_reused");
+    assert_eq!(post("/t/1/jobs").await.text(), "/t/1/jobs");
+}
+
+/// A test key's answer is none to a live key, and a cookie is for whoever got it first.
+#[tokio::test]
+async fn a_live_key_gets_no_answer_of_a_test_key() {
+    let app = TestApp::new(|gate| {
+        let cookie = async || ([("set-cookie", "a=1")], "done");
+        gate.routes().post("/", cookie, once())
+    })
+    .await;
+    app.grant("acme", 100).await;
+    let test = app.key_with("acme", |key| key.environment("test")).await;
+    let live = app.key("acme", []).await;
+    let post = async |key, name| {
+        let call = app.post("/").header("idempotency-key", name).key(key);
+        call.send().await
+    };
+    assert_eq!(post(&test, "a").await.status, 200);
+    assert_eq!(post(&live, "a").await.code(), "idempotency_key_reused");
+    assert_eq!(post(&live, "b").await.header("set-cookie"), Some("a=1"));
+    let again = post(&live, "b").await;
+    assert_eq!((again.text(), again.header("set-cookie")), ("done", None));
 }

@@ -9,10 +9,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tollgate_core::change::ChangeListener;
+use tollgate_core::clock::Clock;
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::quota::Spawn;
-use tollgate_core::reply::BoxFuture;
+use tollgate_core::reply::{BoxFuture, Reply};
 
 use crate::gate::{Gate, WeakGate};
 use crate::tab::renew;
@@ -58,9 +59,13 @@ impl Tasks {
         Arc::new(move |task| tasks.spawn(task))
     }
 
-    /// Ends the periodic work and waits for the rest.
-    pub(crate) async fn finish(&self) {
+    /// Ends the periodic work.
+    pub(crate) fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Waits for the rest.
+    pub(crate) async fn finish(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
@@ -84,11 +89,15 @@ pub(crate) fn start(gate: &Gate) {
     });
     every(gate, SWEEP_EVERY, |gate| {
         Box::pin(async move {
-            renew(&gate).await;
-            if let Some(leases) = &gate.till().leases {
+            let till = gate.till();
+            let (jumped, may_sweep) = till.jumps.look(till.clock.now());
+            renew(&gate, jumped).await;
+            if let Some(leases) = &till.leases {
                 leases.renew().await;
             }
-            report("end overdue holds", sweep(&gate).await);
+            if may_sweep {
+                report("end overdue holds", sweep(&gate).await);
+            }
         })
     });
     every(gate, FORGET_EVERY, |gate| {
@@ -110,6 +119,11 @@ fn every(gate: &Gate, period: Duration, work: fn(Gate) -> BoxFuture<()>) {
             work(gate).await;
         }
     });
+}
+
+/// What a store is asked behind the requests has an end too.
+pub(crate) fn in_time<T: Send + 'static>(clock: &dyn Clock, reply: Reply<T>) -> Reply<T> {
+    within(clock, DEADLINE, "the store", reply)
 }
 
 fn report(what: &'static str, result: Result<(), StoreError>) {

@@ -171,10 +171,15 @@ impl Gate {
     }
 
     async fn wind_up(&self) {
-        self.till().tasks.finish().await;
-        if let Some(leases) = &self.till().leases {
-            leases.release().await;
-        }
+        let till = self.till();
+        till.tasks.stop();
+        // Nothing that hangs may keep the leases from being given back.
+        let given_back = async {
+            if let Some(leases) = &till.leases {
+                leases.release().await;
+            }
+        };
+        futures_util::join!(given_back, till.tasks.finish());
         if let Err(error) = background::write_usage(self).await {
             tracing::error!(%error, "could not write the last usage; it is lost");
         }
@@ -365,6 +370,7 @@ impl Gate {
             permissions: permissions.to_json(),
         };
         let recorded = self.0.declarations.record_declaration(declaration);
+        let recorded = background::in_time(self.clock(), recorded);
         self.till().tasks.spawn(async move {
             if let Err(error) = recorded.await {
                 tracing::error!(%error, "could not record the catalog and the permission map");

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{OriginalUri, Request};
 use axum::handler::Handler;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
@@ -103,11 +103,11 @@ async fn admit(route: &Arc<Route>, ticket: &Ticket, request: Request) -> Result<
         return Ok(Admitted::First(request));
     };
     let key = caller.verified();
-    let now = route.gate.clock().now();
     let Some(name) = key_of(request.headers())? else {
         if route.access.repeats == Repeats::Required {
             return Err(DenialKind::IdempotencyKeyRequired.into());
         }
+        let now = route.gate.clock().now();
         ticket
             .with(|passage| charge(route, ticket, passage, key, now))
             .await?;
@@ -118,9 +118,11 @@ async fn admit(route: &Arc<Route>, ticket: &Ticket, request: Request) -> Result<
         .await
         .map_err(|error| unreadable(&error))?;
     let request = Request::from_parts(head, Body::from(body.clone()));
+    // The body may have taken its time, and the hold begins now.
+    let now = route.gate.clock().now();
     let idempotency = Arc::new(Idempotency {
         key: name,
-        fingerprint: fingerprint(&request, &body),
+        fingerprint: fingerprint(&request, &body, &key.environment),
         expires_at: now.wall.after(route.gate.till().remember_outcomes_for),
     });
     let first = meter::judge_once(route, ticket, key, now, idempotency).await?;
@@ -149,15 +151,17 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Denial> {
 }
 
 /// What makes two requests the same, each part with its length before it. The credential has been
-/// taken out of all of them.
-fn fingerprint(request: &Request, body: &[u8]) -> [u8; 32] {
-    let uri = request.uri();
+/// taken out of all of them. Inside a bigger app, the path is the whole one.
+fn fingerprint(request: &Request, body: &[u8], environment: &str) -> [u8; 32] {
+    let original = request.extensions().get::<OriginalUri>();
+    let uri = original.map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
     let media_type = request.headers().get(header::CONTENT_TYPE);
     let parts = [
         request.method().as_str().as_bytes(),
         uri.path().as_bytes(),
         uri.query().unwrap_or_default().as_bytes(),
         media_type.map_or(&[][..], HeaderValue::as_bytes),
+        environment.as_bytes(),
         body,
     ];
     let mut digest = Sha256::new();
@@ -250,20 +254,21 @@ mod tests {
                 .unwrap()
         };
         let all = [
-            fingerprint(&request("POST", "/a?b", "text/plain"), b"c"),
-            fingerprint(&request("PUT", "/a?b", "text/plain"), b"c"),
-            fingerprint(&request("POST", "/a", "text/plain"), b"c"),
-            fingerprint(&request("POST", "/b?b", "text/plain"), b"c"),
-            fingerprint(&request("POST", "/a?b", "text/html"), b"c"),
-            fingerprint(&request("POST", "/a?b", "text/plain"), b""),
-            fingerprint(&request("POST", "/a?bc", "text/plain"), b""),
+            fingerprint(&request("POST", "/a?b", "text/plain"), b"c", "live"),
+            fingerprint(&request("PUT", "/a?b", "text/plain"), b"c", "live"),
+            fingerprint(&request("POST", "/a?b", "text/plain"), b"c", "test"),
+            fingerprint(&request("POST", "/a", "text/plain"), b"c", "live"),
+            fingerprint(&request("POST", "/b?b", "text/plain"), b"c", "live"),
+            fingerprint(&request("POST", "/a?b", "text/html"), b"c", "live"),
+            fingerprint(&request("POST", "/a?b", "text/plain"), b"", "live"),
+            fingerprint(&request("POST", "/a?bc", "text/plain"), b"", "live"),
         ];
         for (at, one) in all.iter().enumerate() {
             assert!(!all[at + 1..].contains(one), "{at}");
         }
         assert_eq!(
             all[0],
-            fingerprint(&request("POST", "/a?b", "text/plain"), b"c")
+            fingerprint(&request("POST", "/a?b", "text/plain"), b"c", "live")
         );
     }
 }

@@ -15,11 +15,13 @@
 //! The books have one entry for each key and route that spent of a lease.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{Shared, join_all};
+use futures_util::future::Shared;
+use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 
 use tollgate_core::change::Change;
@@ -42,8 +44,12 @@ mod tests;
 
 /// How often a lease is asked for because others took what it brought.
 const REPEATS: usize = 1000;
-/// The longest that the ledger is waited for between requests.
+/// The longest that the ledger is waited for; requests have a deadline of their own.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How many leases the ledger is told of at once.
+const AT_ONCE: usize = 256;
+/// The pause before a lease that could not be given back is given back again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A ledger that charges from credits leased ahead from another. Clones share everything.
 #[derive(Clone)]
@@ -52,6 +58,15 @@ pub(crate) struct Leases {
     clock: Arc<dyn Clock>,
     spawn: Spawn,
     state: Arc<Mutex<State>>,
+}
+
+/// What is asked of the ledger.
+#[derive(Clone, Copy)]
+enum Wish<'a> {
+    /// A lease of so many credits, for a request like this one.
+    Lease(&'a HoldRequest, u64),
+    /// So many more of a lease.
+    More(HoldId, u64),
 }
 
 /// A lease that is being asked for.
@@ -78,16 +93,31 @@ impl Leases {
     /// Notes what is owed of each lease, renews those that are in use, and gives back the others.
     /// To be called every second.
     pub(crate) async fn renew(&self) {
-        let now = self.clock.now();
-        let due = self.state.lock().due(now);
-        join_all(due.into_iter().map(|due| self.carry_out(due))).await;
+        let due = self.state.lock().due(self.clock.now());
+        self.carry_out_all(due).await;
     }
 
-    /// Gives every lease back: at shutdown.
+    /// Gives every lease back: at shutdown. Those that requests still need end with them, and
+    /// whatever comes now is charged without a lease.
     pub(crate) async fn release(&self) {
-        let now = self.clock.now();
-        let due = self.state.lock().release(now);
-        join_all(due.into_iter().map(|due| self.carry_out(due))).await;
+        loop {
+            let due = self.state.lock().release(self.clock.now());
+            if due.is_empty() {
+                return;
+            }
+            self.carry_out_all(due).await;
+            if self.state.lock().has_ended() {
+                return;
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+    }
+
+    /// Some at a time: the ledger's queue is also that of requests.
+    async fn carry_out_all(&self, due: Vec<Due>) {
+        let all = stream::iter(due);
+        all.for_each_concurrent(AT_ONCE, |due| self.carry_out(due))
+            .await;
     }
 
     /// Asks the ledger for what is due of a lease.
@@ -124,63 +154,76 @@ impl Leases {
 
     fn hold_again(self, request: HoldRequest, ask: Ask, repeats: usize) -> Reply<HoldAnswer> {
         if repeats == 0 {
-            return Reply::failed(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "others take the leased credits faster than they can be leased",
-            ));
+            return Reply::failed(too_many());
         }
         let new = matches!(ask, Ask::Lease(_));
-        self.ask(&request, ask).and_then(move |answer| {
-            // A dynamic price takes what there is now.
-            let held = self.state.lock().hold(&request, self.clock.now(), true);
-            let missing = match held {
-                Ok(answer) => return Reply::ready(answer),
-                Err(missing) => missing,
-            };
-            let next = match answer {
-                HoldAnswer::Insufficient { available } if missing.least > available => {
-                    if new || request.allowance.is_none() {
-                        let available = available.saturating_add(missing.left);
-                        return Reply::ready(HoldAnswer::Insufficient { available });
+        let wish = match ask {
+            Ask::Lease(credits) => Wish::Lease(&request, credits),
+            Ask::More(id, credits) => Wish::More(id, credits),
+        };
+        self.ask(&request.organization, wish)
+            .map_result(move |answer| {
+                // It ended while it was asked for more; the next is a new one.
+                match answer {
+                    Err(error) if !new && error.kind() == StoreErrorKind::NotFound => {
+                        Ok(HoldAnswer::Insufficient {
+                            available: u64::MAX,
+                        })
                     }
-                    // A new month may have begun, and a new lease brings its allowance.
-                    Ask::Lease(request.most)
+                    answer => answer,
                 }
-                _ => missing.ask,
-            };
-            self.hold_again(request, next, repeats.saturating_sub(1))
-        })
+            })
+            .and_then(move |answer| {
+                // A dynamic price takes what there is now.
+                let held = self.state.lock().hold(&request, self.clock.now(), true);
+                let missing = match held {
+                    Ok(answer) => return Reply::ready(answer),
+                    Err(missing) => missing,
+                };
+                let next = match answer {
+                    HoldAnswer::Insufficient { available } if missing.least > available => {
+                        if new || request.allowance.is_none() {
+                            let available = available.saturating_add(missing.left);
+                            return Reply::ready(HoldAnswer::Insufficient { available });
+                        }
+                        // A new month may have begun, and a new lease brings its allowance.
+                        Ask::Lease(request.most)
+                    }
+                    _ => missing.ask,
+                };
+                self.hold_again(request, next, repeats.saturating_sub(1))
+            })
     }
 
     /// Asks the ledger, unless somebody does already.
-    fn ask(&self, request: &HoldRequest, ask: Ask) -> Reply<HoldAnswer> {
+    fn ask(&self, organization: &OrgId, wish: Wish<'_>) -> Reply<HoldAnswer> {
         let mut state = self.state.lock();
-        if let Some(flight) = state.flights.get(&request.organization) {
+        if let Some(flight) = state.flights.get(organization) {
             return Reply::later(flight.clone());
         }
         let asked = self.clock.now();
-        let (sent, reply) = match ask {
-            Ask::Lease(credits) => {
+        let (sent, reply) = match wish {
+            Wish::Lease(request, credits) => {
                 let lease = state.lease(request, credits, asked);
                 let reply = self.ledger.hold(&lease);
                 (Sent::Lease(Box::new(lease)), reply)
             }
-            Ask::More(id, credits) => {
+            Wish::More(id, credits) => {
                 let raise = state.extension(id, credits, asked);
                 (Sent::More(id), self.ledger.extend(raise))
             }
         };
-        let answer = match reply {
+        let answer = match within(&*self.clock, DEADLINE, "the ledger", reply) {
             Reply::Now(answer) => {
                 state.landed(&sent, answer.as_ref(), asked);
                 return Reply::Now(answer);
             }
             Reply::Later(answer) => answer,
         };
-        let organization = request.organization.clone();
         let (shared, landing) = (Arc::clone(&self.state), organization.clone());
         let flight: BoxFuture<_> = Box::pin(async move {
-            let answer = answer.await;
+            let answer = AssertUnwindSafe(answer).catch_unwind().await;
+            let answer = answer.unwrap_or_else(|_| Err(panicked()));
             let mut state = shared.lock();
             state.flights.remove(&landing);
             state.landed(&sent, answer.as_ref(), asked);
@@ -188,10 +231,36 @@ impl Leases {
             answer
         });
         let flight = flight.shared();
-        state.flights.insert(organization, flight.clone());
+        state.flights.insert(organization.clone(), flight.clone());
         drop(state);
         self.spawn_driver(flight.clone());
         Reply::later(flight)
+    }
+
+    /// Raises what a request has, as often as others take what was meant for it.
+    fn extend_again(self, extension: Extension, repeats: usize) -> Reply<HoldAnswer> {
+        let extended = self.state.lock().extend(&extension, self.clock.now());
+        let (organization, lease, more) = match extended {
+            Extended::Done(answer) => return Reply::ready(answer),
+            Extended::Ended => return Reply::failed(StoreError::not_found("the hold has ended")),
+            Extended::Unknown => return self.ledger.extend(extension),
+            Extended::Missing(..) if repeats == 0 => return Reply::failed(too_many()),
+            Extended::Missing(organization, lease, more) => (organization, lease, more),
+        };
+        let asked = self.ask(&organization, Wish::More(lease, more));
+        asked.and_then(move |answer| {
+            if let HoldAnswer::Insufficient { available } = answer {
+                let lacks = match self.state.lock().extend(&extension, self.clock.now()) {
+                    Extended::Done(answer) => return Reply::ready(answer),
+                    Extended::Missing(_, _, lacks) => lacks,
+                    _ => 0,
+                };
+                if lacks > available {
+                    return Reply::ready(HoldAnswer::Insufficient { available });
+                }
+            }
+            self.extend_again(extension, repeats.saturating_sub(1))
+        })
     }
 
     /// Whoever waits for it may go away.
@@ -224,7 +293,13 @@ impl Leases {
 impl Ledger for Leases {
     /// Holds in memory. Who needs a hold that is durable asks the ledger behind.
     fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
-        let held = self.state.lock().hold(request, self.clock.now(), false);
+        let mut state = self.state.lock();
+        if state.is_closed() {
+            drop(state);
+            return self.ledger.hold(request);
+        }
+        let held = state.hold(request, self.clock.now(), false);
+        drop(state);
         match held {
             Ok(answer) => Reply::ready(answer),
             Err(missing) => {
@@ -235,33 +310,7 @@ impl Ledger for Leases {
     }
 
     fn extend(&self, extension: Extension) -> Reply<HoldAnswer> {
-        let now = self.clock.now();
-        let mut state = self.state.lock();
-        let (lease, more) = match state.extend(&extension, now) {
-            Extended::Done(answer) => return Reply::ready(answer),
-            Extended::Ended => return Reply::failed(StoreError::not_found("the hold has ended")),
-            Extended::Missing(lease, more) => (lease, more),
-            Extended::Unknown => {
-                drop(state);
-                return self.ledger.extend(extension);
-            }
-        };
-        let raise = state.extension(lease, more, now);
-        drop(state);
-        let this = self.clone();
-        self.ledger.extend(raise).map_result(move |answer| {
-            let mut state = this.state.lock();
-            state.landed(&Sent::More(lease), answer.as_ref(), now);
-            let answer = answer?;
-            match state.extend(&extension, now) {
-                Extended::Done(answer) => Ok(answer),
-                // Too few, or another request has taken what this one asked for.
-                Extended::Missing(..) => Ok(HoldAnswer::Insufficient {
-                    available: answer.available(),
-                }),
-                _ => Err(StoreError::not_found("the hold has ended")),
-            }
-        })
+        self.clone().extend_again(extension, REPEATS)
     }
 
     fn settle(&self, settle: Settle) -> Reply<Settlement> {
@@ -327,6 +376,17 @@ impl Ledger for Leases {
     fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
         self.ledger.entries(organization, before, limit)
     }
+}
+
+fn too_many() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "others take the leased credits faster than they can be leased",
+    )
+}
+
+fn panicked() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the ledger panicked")
 }
 
 impl fmt::Debug for Leases {

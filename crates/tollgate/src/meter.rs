@@ -120,12 +120,24 @@ impl Guard for CreditMeter {
             return Reply::failed(Denial::misplaced("AuthenticateLayer"));
         };
         let now = self.0.gate.clock().now();
-        ticket.with(|passage| judge(&self.0, ticket, passage, caller.verified(), now))
+        let judged = ticket.with(|passage| judge(&self.0, ticket, passage, caller.verified(), now));
+        // Nobody here knows how long the handler takes.
+        let ticket = ticket.clone();
+        judged.and_then(move |()| {
+            ticket.with(|passage| passage.tab.as_mut().map(Tab::keep_alive));
+            Reply::ready(())
+        })
     }
 
     fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
-        if let Some(mut tab) = ticket.with(|passage| passage.tab.take()) {
-            drop(tab.close(Ending::Answered(response.status())));
+        let status = response.status();
+        let tab = ticket.with(|passage| {
+            // A stream, and whoever has taken the connection over, close their tab themselves.
+            let outlives = passage.tab.as_mut().is_some_and(|tab| tab.outlives(status));
+            if outlives { None } else { passage.tab.take() }
+        });
+        if let Some(mut tab) = tab {
+            drop(tab.close(Ending::Answered(status)));
         }
     }
 }

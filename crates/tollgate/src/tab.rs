@@ -21,7 +21,7 @@ use crate::verified::VerifiedKey;
 
 pub(crate) use end::Closing;
 use end::End;
-pub(crate) use live::{Live, renew};
+pub(crate) use live::{Jumps, Live, renew};
 
 mod end;
 mod live;
@@ -49,6 +49,8 @@ pub(crate) struct Till {
     pub(crate) low_balance: LowBalance,
     /// The holds that are renewed.
     pub(crate) live: Live,
+    /// When the wall clock jumped.
+    pub(crate) jumps: Jumps,
 }
 
 impl Till {
@@ -432,7 +434,10 @@ impl Tab {
             waited_for: self.policy.before_reply,
         };
         match end.ask() {
-            Reply::Now(Ok(settlement)) => Closing::Done(Some(end.report(settlement))),
+            Reply::Now(Ok(settlement)) => {
+                end.report(settlement);
+                Closing::Done(end.as_promised(settlement))
+            }
             reply => {
                 let (waiter, told) = oneshot::channel();
                 // A task of its own: whoever waits for the charge may go away, the charge may not.

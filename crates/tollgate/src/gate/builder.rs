@@ -33,7 +33,7 @@ use crate::meter::CreditHeaders;
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::session::Sessions;
-use crate::tab::{Live, LowBalance, Till};
+use crate::tab::{Jumps, Live, LowBalance, Till};
 use crate::telemetry::{Decisions, Telemetry};
 use crate::usage::UsageLog;
 
@@ -382,6 +382,7 @@ impl GateBuilder {
                 remember_outcomes_for: self.remember_outcomes_for,
                 low_balance: self.low_balance,
                 live: Live::default(),
+                jumps: Jumps::since(clock.now()),
             },
             usage: UsageLog::default(),
             usage_store: stores.usage,

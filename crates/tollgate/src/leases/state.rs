@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use tollgate_core::clock::{Moment, Steady};
+use tollgate_core::clock::{Moment, Steady, Timestamp};
 use tollgate_core::credits::{
     Balance, Extension, HoldAnswer, HoldRequest, Part, Price, RouteName, Settle, Settlement,
 };
@@ -18,6 +18,9 @@ use super::Flight;
 /// The route that a lease's hold names: it is of many.
 const ROUTE: &str = "(leased)";
 
+/// How many times longer a lease lasts that requests need all the time.
+const LONG: u32 = 15;
+
 pub(super) struct State {
     most: u64,
     lease_for: Duration,
@@ -27,29 +30,37 @@ pub(super) struct State {
     /// What requests have of them.
     taken: HashMap<HoldId, Taken, RandomState>,
     pub(super) flights: HashMap<OrgId, Flight, RandomState>,
+    /// Nothing is leased any more.
+    closed: bool,
 }
 
 struct Lease {
     organization: OrgId,
     /// How many credits the ledger holds for it.
     credits: u64,
-    /// How many of them were asked for: raising it is by an absolute number.
-    asked: u64,
     spent: u64,
     /// What requests that are under way have of it, and owe of that.
     taken: u64,
     owed: u64,
     /// What the wallet had beside it.
     available: u64,
-    /// Nothing is spent of it from here on: the ledger may have ended it.
-    until: Steady,
+    /// Nothing is spent of it from here on, by either clock: the ledger may have ended it.
+    until: Until,
     /// When it was leased.
     since: Steady,
     /// Whether anything happened since it was renewed last.
     used: bool,
     /// Whether the ledger is being told of its end.
     ending: bool,
+    /// Whether the ledger has ended it by itself.
+    is_over: bool,
     parts: HashMap<(KeyId, RouteName), Part, RandomState>,
+}
+
+#[derive(Clone, Copy)]
+struct Until {
+    steady: Steady,
+    wall: Timestamp,
 }
 
 struct Taken {
@@ -98,8 +109,8 @@ pub(super) enum Due {
 pub(super) enum Extended {
     /// It has.
     Done(HoldAnswer),
-    /// Its lease lacks so many credits.
-    Missing(HoldId, u64),
+    /// Its organization's lease lacks so many credits.
+    Missing(OrgId, HoldId, u64),
     /// Its lease is gone.
     Ended,
     /// It has nothing on lease.
@@ -111,13 +122,12 @@ impl Lease {
         request: &HoldRequest,
         credits: u64,
         available: u64,
-        until: Steady,
+        until: Until,
         since: Steady,
     ) -> Self {
         Self {
             organization: request.organization.clone(),
             credits,
-            asked: credits,
             spent: 0,
             taken: 0,
             owed: 0,
@@ -126,28 +136,34 @@ impl Lease {
             since,
             used: true,
             ending: false,
+            is_over: false,
             parts: HashMap::default(),
         }
     }
 
     /// Notes what the ledger said to more of it.
-    fn raised(&mut self, answer: Result<&HoldAnswer, &StoreError>, until: Steady) {
+    fn raised(&mut self, answer: Result<&HoldAnswer, &StoreError>, until: Until) {
         match answer {
             Ok(HoldAnswer::Held { credits, available }) => {
                 self.credits = self.credits.max(*credits);
                 self.available = *available;
-                self.until = self.until.max(until);
-                return;
+                if !self.is_over {
+                    self.until = until;
+                }
             }
             Ok(HoldAnswer::Insufficient { available }) => self.available = *available,
             Ok(HoldAnswer::Repeated(_)) => {}
             // It has ended: nothing more is spent of it, and what was not noted is lost.
             Err(error) if error.kind() == StoreErrorKind::NotFound => {
-                self.until = Steady::default();
+                self.is_over = true;
             }
             Err(error) => tracing::warn!(%error, "could not renew a lease"),
         }
-        self.asked = self.credits;
+    }
+
+    fn may_be_spent(&self, now: Moment) -> bool {
+        let in_time = now.steady < self.until.steady && now.wall < self.until.wall;
+        in_time && !self.is_over && !self.ending
     }
 
     const fn left(&self) -> u64 {
@@ -179,14 +195,23 @@ impl State {
             leases: HashMap::default(),
             taken: HashMap::default(),
             flights: HashMap::default(),
+            closed: false,
         }
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Until when a lease may be spent that was asked for at this point: with a third of its time
     /// to spare, for clocks that differ and for what is under way.
-    fn until(&self, asked: Moment) -> Steady {
+    fn until(&self, asked: Moment) -> Until {
         let third = self.lease_for.checked_div(3).unwrap_or_default();
-        asked.steady.after(self.lease_for.saturating_sub(third))
+        let time = self.lease_for.saturating_sub(third);
+        Until {
+            steady: asked.steady.after(time),
+            wall: asked.wall.after(time),
+        }
     }
 
     /// Takes credits for a request, or says what it lacks. `whatever` takes less than the most that
@@ -199,7 +224,7 @@ impl State {
     ) -> Result<HoldAnswer, Missing> {
         let current = self.current.get(&request.organization).copied();
         let lease = current.and_then(|id| Some((id, self.leases.get_mut(&id)?)));
-        let Some((id, lease)) = lease.filter(|(_, lease)| now.steady < lease.until) else {
+        let Some((id, lease)) = lease.filter(|(_, lease)| lease.may_be_spent(now)) else {
             return Err(Missing {
                 ask: Ask::Lease(request.most),
                 least: request.least,
@@ -264,8 +289,7 @@ impl State {
             at: now.wall,
         };
         if let Some(lease) = self.leases.get_mut(&id) {
-            lease.asked = lease.asked.max(lease.credits).saturating_add(more);
-            extension.credits = lease.asked;
+            extension.credits = lease.credits.saturating_add(more);
             extension.owed = lease.spent.saturating_add(lease.owed);
         }
         extension
@@ -305,11 +329,12 @@ impl State {
         };
         lease.used = true;
         let more = extension.credits.saturating_sub(taken.credits);
-        if more > 0 && now.steady >= lease.until {
+        if more > 0 && !lease.may_be_spent(now) {
             return Extended::Ended;
         }
         if more > lease.left() {
-            return Extended::Missing(taken.lease, more.saturating_sub(lease.left()));
+            let lacks = more.saturating_sub(lease.left());
+            return Extended::Missing(lease.organization.clone(), taken.lease, lacks);
         }
         lease.taken = lease.taken.saturating_add(more);
         taken.credits = taken.credits.saturating_add(more);
@@ -368,9 +393,13 @@ impl State {
     fn due_of(&mut self, id: HoldId, now: Moment) -> Option<Due> {
         let lease = self.leases.get_mut(&id).filter(|lease| !lease.ending)?;
         let is_current = self.current.get(&lease.organization) == Some(&id);
-        // The books are to know of an old one, and nobody spends of one whose time is over.
-        let is_old = now.steady.since(lease.since) >= self.lease_for;
-        let goes_on = lease.used && !is_old && now.steady < lease.until;
+        // The books are to know of an old one. One that requests need makes way for another later:
+        // what is left of it is no use to anybody then.
+        let age = now.steady.since(lease.since);
+        let is_needed = lease.taken > 0;
+        let oldest = if is_needed { LONG } else { 1 };
+        let is_old = age >= self.lease_for.saturating_mul(oldest);
+        let goes_on = (lease.used || is_needed) && !is_old && lease.may_be_spent(now);
         if is_current && !goes_on {
             self.current.remove(&lease.organization);
         }
@@ -381,11 +410,19 @@ impl State {
         Some(lease.end(id, now))
     }
 
-    /// The end of every lease. What requests still have of them is not charged.
+    /// The end of every lease that no request needs. The others end with their requests.
     pub(super) fn release(&mut self, now: Moment) -> Vec<Due> {
         self.current.clear();
-        let open = self.leases.iter_mut().filter(|(_, lease)| !lease.ending);
-        open.map(|(id, lease)| lease.end(*id, now)).collect()
+        self.closed = true;
+        let open = self.leases.iter_mut();
+        open.filter(|(_, lease)| lease.taken == 0 && !lease.ending)
+            .map(|(id, lease)| lease.end(*id, now))
+            .collect()
+    }
+
+    /// Whether no lease is left but those that requests need.
+    pub(super) fn has_ended(&self) -> bool {
+        self.leases.values().all(|lease| lease.taken > 0)
     }
 
     /// The end of an organization's lease, if no request needs it.

@@ -20,7 +20,7 @@ use crate::gate::Gate;
 use crate::number;
 use crate::passage::{Passage, Ticket};
 use crate::stack::{PRIVATE, panic_text};
-use crate::tab::{Closing, Ending};
+use crate::tab::{Closing, Ending, Tab};
 use crate::usage::Use;
 
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
@@ -81,11 +81,11 @@ impl Finish {
 
     /// The handler takes its time: its hold is to last as long.
     pub(super) fn keep_alive(&mut self) {
-        if !std::mem::replace(&mut self.kept_alive, true) {
-            self.ticket.with(|passage| {
-                if let Some(tab) = &mut passage.tab {
-                    tab.keep_alive();
-                }
+        if !self.kept_alive {
+            // What is waited for may come before the tab: a look-up, a body.
+            self.kept_alive = self.ticket.with(|passage| {
+                let tab = passage.tab.as_mut();
+                tab.map(Tab::keep_alive).is_some()
             });
         }
     }

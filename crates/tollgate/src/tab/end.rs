@@ -67,7 +67,7 @@ impl End {
         telemetry.store_took("settle", age(started.steady, clock.now()));
         let charged = result.as_ref().ok();
         // Often nobody waits.
-        let _ = waiter.send(charged.map(|settlement| settlement.charged()));
+        let _ = waiter.send(charged.and_then(|settlement| self.as_promised(*settlement)));
         if result.is_err() && self.waited_for {
             // Its caller is told that the service failed, so it is not to be charged.
             self.settles = false;
@@ -99,6 +99,14 @@ impl End {
                 %error,
                 "a hold could not be ended; the sweeper will, without a charge"
             ),
+        }
+    }
+
+    /// What was charged; nothing that a response may wait for if the hold had ended by itself.
+    pub(super) const fn as_promised(&self, settlement: Settlement) -> Option<u64> {
+        match settlement {
+            Settlement::AlreadyEnded { .. } if self.waited_for && self.settles => None,
+            settlement => Some(settlement.charged()),
         }
     }
 
