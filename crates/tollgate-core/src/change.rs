@@ -1,6 +1,7 @@
 //! Who changed what: carried by every mutation, and read by every other process.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,39 +9,72 @@ use crate::clock::Timestamp;
 use crate::id::{KeyId, OrgId};
 use crate::reply::Reply;
 
-/// Who makes a change: `user:alice`, `system`, `cli:root`.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct Actor(String);
+/// Who makes a change: `user:alice`, `system`, `cli:root`; in which session, and from where.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Actor {
+    name: String,
+    session: Option<String>,
+    address: Option<IpAddr>,
+}
 
 impl Actor {
     /// A person who is signed in.
     #[must_use]
     pub fn user(id: &str) -> Self {
-        Self(format!("user:{id}"))
+        Self::named(format!("user:{id}"))
     }
 
     /// The app itself.
     #[must_use]
     pub fn system() -> Self {
-        Self("system".to_owned())
+        Self::named("system")
     }
 
     /// Anybody else, in words: `cli:root`.
     pub fn named(name: impl Into<String>) -> Self {
-        Self(name.into())
+        Self {
+            name: name.into(),
+            session: None,
+            address: None,
+        }
+    }
+
+    /// Says in which session; its id, and not what opens it.
+    #[must_use]
+    pub fn in_session(mut self, id: impl Into<String>) -> Self {
+        self.session = Some(id.into());
+        self
+    }
+
+    /// Says from where.
+    #[must_use]
+    pub const fn from_address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
     }
 
     /// The actor as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The id of the session, if it was in one.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// From where, if that is known.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 }
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 

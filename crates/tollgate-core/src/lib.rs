@@ -24,6 +24,7 @@
     )
 )]
 
+pub mod audit;
 pub mod catalog;
 pub mod change;
 pub mod clock;
