@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use parking_lot::Mutex;
 
+use crate::audit::{AuditEvent, AuditHead, AuditKey, AuditRecord, AuditStore};
 use crate::change::{Change, ChangeFeed, ChangeKind, Changed};
 use crate::clock::Timestamp;
 use crate::credits::{
@@ -40,11 +41,19 @@ struct Tables {
     secrets: HashMap<KeyDigest, (KeyId, Option<Timestamp>)>,
     usage: HashMap<KeyId, UsageTotals>,
     changes: Vec<Changed>,
+    trail: BTreeMap<Option<OrgId>, Vec<AuditRecord>>,
     declaration: Option<Declaration>,
 }
 
 impl Tables {
-    fn log(&mut self, kind: ChangeKind, key: Option<KeyId>, organization: &OrgId) {
+    /// Notes a change in the feed and in the audit trail.
+    fn log(
+        &mut self,
+        kind: ChangeKind,
+        key: Option<KeyId>,
+        organization: &OrgId,
+        (event, change): (AuditEvent, &Change),
+    ) {
         let seq = self.changes.last().map_or(0, |newest| newest.seq);
         self.changes.push(Changed {
             seq: seq.saturating_add(1),
@@ -52,20 +61,39 @@ impl Tables {
             key,
             organization: Some(organization.clone()),
         });
+        let of = Some(organization.clone());
+        let trail = self.trail.entry(of.clone()).or_default();
+        let last = trail.last().map(AuditRecord::head);
+        let key = AuditKey::default();
+        let record = AuditRecord::new(of, event, change, &key, last.as_ref());
+        trail.push(record);
+    }
+
+    /// Notes a change of credits, unless it had been made before.
+    fn log_credits(
+        &mut self,
+        ledger: &MemoryLedger,
+        kind: ChangeKind,
+        organization: &OrgId,
+        (before, change): (Option<Entry>, &Change),
+    ) {
+        let newest = newest_entry(ledger, organization);
+        let Some(entry) = newest.filter(|entry| before.is_none_or(|last| last.seq < entry.seq))
+        else {
+            return;
+        };
+        let Reply::Now(Ok(balance)) = ledger.balance(organization, change.at, None) else {
+            return;
+        };
+        let event = AuditEvent::credits(&entry, balance);
+        self.log(kind, None, organization, (event, change));
     }
 }
 
-impl Tables {
-    fn log_credits(
-        &mut self,
-        kind: ChangeKind,
-        organization: &OrgId,
-        done: Reply<Balance>,
-    ) -> Reply<Balance> {
-        if matches!(done, Reply::Now(Ok(_))) {
-            self.log(kind, None, organization);
-        }
-        done
+fn newest_entry(ledger: &MemoryLedger, organization: &OrgId) -> Option<Entry> {
+    match ledger.entries(organization, None, 1) {
+        Reply::Now(Ok(entries)) => entries.into_iter().next(),
+        _ => None,
     }
 }
 
@@ -102,7 +130,7 @@ impl KeyStore for MemoryStore {
         )
     }
 
-    fn insert_key(&self, key: ApiKey, digest: KeyDigest, _change: Change) -> Reply<()> {
+    fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
         let tables = &mut *self.tables.lock();
         if !tables.organizations.contains_key(&key.organization) {
             return Reply::failed(StoreError::not_found("there is no such organization"));
@@ -111,7 +139,13 @@ impl KeyStore for MemoryStore {
             return Reply::failed(StoreError::conflict("the key exists already"));
         }
         tables.secrets.insert(digest, (key.id, None));
-        tables.log(ChangeKind::KeyCreated, Some(key.id), &key.organization);
+        let event = (AuditEvent::key_created(&key), &change);
+        tables.log(
+            ChangeKind::KeyCreated,
+            Some(key.id),
+            &key.organization,
+            event,
+        );
         tables.keys.insert(key.id, key);
         Reply::ready(())
     }
@@ -129,6 +163,7 @@ impl KeyStore for MemoryStore {
         if stored.version != key.version {
             return Reply::failed(StoreError::conflict("the key was changed meanwhile"));
         }
+        let rotated = rotation.is_some();
         if let Some(rotation) = rotation {
             if tables.secrets.contains_key(&rotation.digest) {
                 return Reply::failed(StoreError::conflict("the secret exists already"));
@@ -144,19 +179,26 @@ impl KeyStore for MemoryStore {
             tables.secrets.insert(rotation.digest, (key.id, None));
         }
         key.version = key.version.saturating_add(1);
+        let event = (AuditEvent::key_changed(stored, &key, rotated), &change);
         stored.clone_from(&key);
-        tables.log(ChangeKind::KeyChanged, Some(key.id), &key.organization);
+        tables.log(
+            ChangeKind::KeyChanged,
+            Some(key.id),
+            &key.organization,
+            event,
+        );
         Reply::ready(key)
     }
 
-    fn delete_key(&self, id: &KeyId, _change: Change) -> Reply<()> {
+    fn delete_key(&self, id: &KeyId, change: Change) -> Reply<()> {
         let tables = &mut *self.tables.lock();
         let Some(key) = tables.keys.remove(id) else {
             return Reply::failed(StoreError::not_found("there is no such key"));
         };
         tables.secrets.retain(|_, (owner, _)| owner != id);
         tables.usage.remove(id);
-        tables.log(ChangeKind::KeyChanged, Some(*id), &key.organization);
+        let event = (AuditEvent::key_deleted(&key), &change);
+        tables.log(ChangeKind::KeyChanged, Some(*id), &key.organization, event);
         Reply::ready(())
     }
 
@@ -177,12 +219,18 @@ impl KeyStore for MemoryStore {
         )
     }
 
-    fn insert_organization(&self, organization: Organization, _change: Change) -> Reply<()> {
+    fn insert_organization(&self, organization: Organization, change: Change) -> Reply<()> {
         let tables = &mut *self.tables.lock();
         if tables.organizations.contains_key(&organization.id) {
             return Reply::failed(StoreError::conflict("the organization exists already"));
         }
-        tables.log(ChangeKind::OrganizationChanged, None, &organization.id);
+        let event = (AuditEvent::organization_created(&organization), &change);
+        tables.log(
+            ChangeKind::OrganizationChanged,
+            None,
+            &organization.id,
+            event,
+        );
         tables
             .organizations
             .insert(organization.id.clone(), organization);
@@ -192,7 +240,7 @@ impl KeyStore for MemoryStore {
     fn update_organization(
         &self,
         mut organization: Organization,
-        _change: Change,
+        change: Change,
     ) -> Reply<Organization> {
         let tables = &mut *self.tables.lock();
         let Some(stored) = tables.organizations.get_mut(&organization.id) else {
@@ -204,8 +252,10 @@ impl KeyStore for MemoryStore {
             ));
         }
         organization.version = organization.version.saturating_add(1);
+        let event = AuditEvent::organization_changed(stored, &organization);
         stored.clone_from(&organization);
-        tables.log(ChangeKind::OrganizationChanged, None, &organization.id);
+        let (kind, event) = (ChangeKind::OrganizationChanged, (event, &change));
+        tables.log(kind, None, &organization.id, event);
         Reply::ready(organization)
     }
 }
@@ -302,22 +352,31 @@ impl Ledger for MemoryStore {
 
     fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
         let organization = grant.organization.clone();
-        let mut tables = self.tables.lock();
-        let granted = self.ledger.grant(grant, change);
-        tables.log_credits(ChangeKind::CreditsGranted, &organization, granted)
+        self.book(
+            ChangeKind::CreditsGranted,
+            &organization,
+            &change,
+            |ledger| ledger.grant(grant, change.clone()),
+        )
     }
 
     fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
-        let mut tables = self.tables.lock();
-        let withdrawn = self.ledger.withdraw(organization, credits, change);
-        tables.log_credits(ChangeKind::CreditsWithdrawn, organization, withdrawn)
+        self.book(
+            ChangeKind::CreditsWithdrawn,
+            organization,
+            &change,
+            |ledger| ledger.withdraw(organization, credits, change.clone()),
+        )
     }
 
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
         let organization = refund.organization.clone();
-        let mut tables = self.tables.lock();
-        let refunded = self.ledger.refund(refund, change);
-        tables.log_credits(ChangeKind::CreditsRefunded, &organization, refunded)
+        self.book(
+            ChangeKind::CreditsRefunded,
+            &organization,
+            &change,
+            |ledger| ledger.refund(refund, change.clone()),
+        )
     }
 
     fn balance(
@@ -332,6 +391,65 @@ impl Ledger for MemoryStore {
     fn entries(&self, organization: &OrgId, before: Option<u64>, limit: u32) -> Reply<Vec<Entry>> {
         self.ledger.entries(organization, before, limit)
     }
+}
+
+impl MemoryStore {
+    /// Changes credits, and notes it.
+    fn book(
+        &self,
+        kind: ChangeKind,
+        organization: &OrgId,
+        change: &Change,
+        book: impl FnOnce(&MemoryLedger) -> Reply<Balance>,
+    ) -> Reply<Balance> {
+        let mut tables = self.tables.lock();
+        let before = newest_entry(&self.ledger, organization);
+        let booked = book(&self.ledger);
+        if matches!(booked, Reply::Now(Ok(_))) {
+            tables.log_credits(&self.ledger, kind, organization, (before, change));
+        }
+        booked
+    }
+}
+
+impl AuditStore for MemoryStore {
+    fn audit_after(
+        &self,
+        organization: Option<&OrgId>,
+        after: u64,
+        limit: u32,
+    ) -> Reply<Vec<AuditRecord>> {
+        let tables = self.tables.lock();
+        let trail = tables.trail.get(&organization.cloned());
+        let records = trail.into_iter().flatten();
+        let records = records.filter(|record| record.seq > after).cloned();
+        Reply::ready(records.take(count(limit)).collect())
+    }
+
+    fn audit_before(
+        &self,
+        organization: Option<&OrgId>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Reply<Vec<AuditRecord>> {
+        let tables = self.tables.lock();
+        let trail = tables.trail.get(&organization.cloned());
+        let records = trail.into_iter().flatten().rev();
+        let records = records.filter(|record| before.is_none_or(|seq| record.seq < seq));
+        Reply::ready(records.take(count(limit)).cloned().collect())
+    }
+
+    fn audit_heads(&self, after: Option<AuditHead>, limit: u32) -> Reply<Vec<AuditHead>> {
+        let from = after.map_or(Bound::Unbounded, |head| Bound::Excluded(head.organization));
+        let tables = self.tables.lock();
+        let trails = tables.trail.range((from, Bound::Unbounded));
+        let heads = trails.filter_map(|(_, trail)| trail.last().map(AuditRecord::head));
+        Reply::ready(heads.take(count(limit)).collect())
+    }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 impl QuotaStore for MemoryStore {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditStore;
 use crate::change::{Change, ChangeFeed};
 use crate::clock::Timestamp;
 use crate::credits::Ledger;
@@ -22,9 +23,15 @@ use crate::usage::UsageStore;
 ///
 /// Implemented for whatever implements its parts; an app may also give each part a store of its
 /// own.
-pub trait Store: KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore {}
+pub trait Store:
+    KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore + AuditStore
+{
+}
 
-impl<T: KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore> Store for T {}
+impl<T> Store for T where
+    T: KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore + AuditStore
+{
+}
 
 /// Keeps keys and organizations.
 ///

@@ -1,5 +1,6 @@
 //! Keys and their secrets; and the port, which has organizations too.
 
+use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{KeyId, OrgId};
@@ -8,7 +9,7 @@ use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::{KeyStore, Rotation};
 
-use crate::changes::log;
+use crate::audit::Mutation;
 use crate::organizations;
 use crate::queries::keys as sql;
 use crate::rows::{exact, key_values, read_key, read_organization};
@@ -23,11 +24,7 @@ impl<B: Backend> KeyStore for SqlStore<B> {
 
     fn key(&self, id: &KeyId) -> Reply<Option<ApiKey>> {
         let (backend, id) = (self.backend.clone(), *id);
-        Reply::later(async move {
-            let mut session = backend.read().await?;
-            let row = session.fetch_optional(sql::READ, values![id.as_bytes()]);
-            row.await?.map(|mut row| read_key(&mut row)).transpose()
-        })
+        Reply::later(async move { read(&mut backend.read().await?, &id).await })
     }
 
     fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
@@ -46,29 +43,32 @@ impl<B: Backend> KeyStore for SqlStore<B> {
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
-        let backend = self.backend.clone();
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
         Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
             let mut transaction = backend.write().await?;
-            insert(&mut transaction, &key, &digest, &change).await?;
+            insert(&mut transaction, &key, &digest, mutation).await?;
             transaction.commit().await
         })
     }
 
     fn update_key(&self, key: ApiKey, rotation: Option<Rotation>, change: Change) -> Reply<ApiKey> {
-        let backend = self.backend.clone();
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
         Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
             let mut transaction = backend.write().await?;
-            let key = update(&mut transaction, key, rotation, &change).await?;
+            let key = update(&mut transaction, key, rotation, mutation).await?;
             transaction.commit().await?;
             Ok(key)
         })
     }
 
     fn delete_key(&self, id: &KeyId, change: Change) -> Reply<()> {
-        let (backend, id) = (self.backend.clone(), *id);
+        let (backend, audit, id) = (self.backend.clone(), self.audit.clone(), *id);
         Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
             let mut transaction = backend.write().await?;
-            delete(&mut transaction, &id, &change).await?;
+            delete(&mut transaction, &id, mutation).await?;
             transaction.commit().await
         })
     }
@@ -86,10 +86,11 @@ impl<B: Backend> KeyStore for SqlStore<B> {
     }
 
     fn insert_organization(&self, organization: Organization, change: Change) -> Reply<()> {
-        let backend = self.backend.clone();
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
         Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
             let mut transaction = backend.write().await?;
-            organizations::insert(&mut transaction, &organization, &change).await?;
+            organizations::insert(&mut transaction, &organization, mutation).await?;
             transaction.commit().await
         })
     }
@@ -99,10 +100,11 @@ impl<B: Backend> KeyStore for SqlStore<B> {
         organization: Organization,
         change: Change,
     ) -> Reply<Organization> {
-        let backend = self.backend.clone();
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
         Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
             let mut transaction = backend.write().await?;
-            let updated = organizations::update(&mut transaction, organization, &change).await?;
+            let updated = organizations::update(&mut transaction, organization, mutation).await?;
             transaction.commit().await?;
             Ok(updated)
         })
@@ -125,11 +127,16 @@ async fn find(
     }))
 }
 
+async fn read(session: &mut impl Session, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let row = session.fetch_optional(sql::READ, values![id.as_bytes()]);
+    row.await?.map(|mut row| read_key(&mut row)).transpose()
+}
+
 async fn insert(
     session: &mut impl Session,
     key: &ApiKey,
     digest: &KeyDigest,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<(), StoreError> {
     exact(key.version)?;
     if !organizations::exists(session, &key.organization).await? {
@@ -137,55 +144,56 @@ async fn insert(
     }
     session.execute(sql::INSERT, key_values(key)?).await?;
     insert_secret(session, &key.id, digest).await?;
-    let (kind, id) = (ChangeKind::KeyCreated, Some(&key.id));
-    log(session, kind, id, &key.organization, change).await
+    let (kind, event) = (ChangeKind::KeyCreated, AuditEvent::key_created(key));
+    mutation
+        .log(session, kind, Some(&key.id), &key.organization, event)
+        .await
 }
 
 async fn update(
     session: &mut impl Session,
     mut key: ApiKey,
     rotation: Option<Rotation>,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<ApiKey, StoreError> {
-    let read = exact(key.version)?;
+    let version = exact(key.version)?;
+    let Some(before) = read(session, &key.id).await? else {
+        return Err(StoreError::not_found("there is no such key"));
+    };
     key.version = key.version.saturating_add(1);
     exact(key.version)?;
     let mut row = key_values(&key)?;
-    row.push(Value::Int(read));
+    row.push(Value::Int(version));
     if session.execute(sql::UPDATE, row).await? == 0 {
-        let id = values![key.id.as_bytes()];
-        return Err(
-            if session.fetch_optional(sql::EXISTS, id).await?.is_some() {
-                StoreError::conflict("the key was changed meanwhile")
-            } else {
-                StoreError::not_found("there is no such key")
-            },
-        );
+        return Err(StoreError::conflict("the key was changed meanwhile"));
     }
+    let event = AuditEvent::key_changed(&before, &key, rotation.is_some());
     if let Some(rotation) = rotation {
-        let ends = values![key.id.as_bytes(), rotation.old_valid_until, change.at];
+        let now = mutation.change.at;
+        let ends = values![key.id.as_bytes(), rotation.old_valid_until, now];
         session.execute(sql::END_SECRETS, ends).await?;
         insert_secret(session, &key.id, &rotation.digest).await?;
     }
-    let (kind, id) = (ChangeKind::KeyChanged, Some(&key.id));
-    log(session, kind, id, &key.organization, change).await?;
+    let kind = ChangeKind::KeyChanged;
+    mutation
+        .log(session, kind, Some(&key.id), &key.organization, event)
+        .await?;
     Ok(key)
 }
 
-async fn delete(session: &mut impl Session, id: &KeyId, change: &Change) -> Result<(), StoreError> {
-    let row = session.fetch_optional(sql::DELETE, values![id.as_bytes()]);
-    let Some(mut row) = row.await? else {
+async fn delete(
+    session: &mut impl Session,
+    id: &KeyId,
+    mutation: Mutation<'_>,
+) -> Result<(), StoreError> {
+    let Some(key) = read(session, id).await? else {
         return Err(StoreError::not_found("there is no such key"));
     };
-    let organization = row.take()?;
-    log(
-        session,
-        ChangeKind::KeyChanged,
-        Some(id),
-        &organization,
-        change,
-    )
-    .await
+    session.execute(sql::DELETE, values![id.as_bytes()]).await?;
+    let (kind, event) = (ChangeKind::KeyChanged, AuditEvent::key_deleted(&key));
+    mutation
+        .log(session, kind, Some(id), &key.organization, event)
+        .await
 }
 
 async fn insert_secret(

@@ -17,6 +17,7 @@ use tollgate_core::credits::{
 use tollgate_core::id::{HoldId, OrgId};
 use tollgate_core::reply::Reply;
 
+use crate::audit::Mutation;
 use crate::session::{Backend, Transaction};
 use crate::store::SqlStore;
 
@@ -32,6 +33,13 @@ use batch::Op;
 
 /// Runs work that writes, and commits it.
 macro_rules! in_transaction {
+    ($store:ident, $change:ident, |$transaction:ident, $mutation:ident| $work:expr) => {{
+        let audit = $store.audit.clone();
+        in_transaction!($store, |$transaction| {
+            let $mutation = Mutation::new(&$change, &audit);
+            $work
+        })
+    }};
     ($store:ident, |$transaction:ident| $work:expr) => {{
         let backend = $store.backend.clone();
         Reply::later(async move {
@@ -85,25 +93,28 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn grant(&self, grant: Grant, change: Change) -> Reply<Balance> {
-        in_transaction!(self, |transaction| books::grant(
+        in_transaction!(self, change, |transaction, mutation| books::grant(
             &mut transaction,
             &grant,
-            &change
+            mutation
         ))
     }
 
     fn withdraw(&self, organization: &OrgId, credits: u64, change: Change) -> Reply<Balance> {
         let organization = organization.clone();
-        in_transaction!(self, |transaction| {
-            books::withdraw(&mut transaction, &organization, credits, &change)
-        })
+        in_transaction!(self, change, |transaction, mutation| books::withdraw(
+            &mut transaction,
+            &organization,
+            credits,
+            mutation
+        ))
     }
 
     fn refund(&self, refund: Refund, change: Change) -> Reply<Balance> {
-        in_transaction!(self, |transaction| books::refund(
+        in_transaction!(self, change, |transaction, mutation| books::refund(
             &mut transaction,
             &refund,
-            &change
+            mutation
         ))
     }
 

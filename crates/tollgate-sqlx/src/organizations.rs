@@ -1,11 +1,12 @@
 //! Organizations.
 
-use tollgate_core::change::{Change, ChangeKind};
+use tollgate_core::audit::AuditEvent;
+use tollgate_core::change::ChangeKind;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
 use tollgate_core::record::Organization;
 
-use crate::changes::log;
+use crate::audit::Mutation;
 use crate::queries::organizations as sql;
 use crate::rows::{exact, organization_values, read_organization};
 use crate::session::{Session, Value, values};
@@ -41,40 +42,40 @@ pub(crate) async fn exists(session: &mut impl Session, id: &OrgId) -> Result<boo
 pub(crate) async fn insert(
     session: &mut impl Session,
     organization: &Organization,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<(), StoreError> {
     exact(organization.version)?;
     let row = organization_values(organization)?;
     session.execute(sql::INSERT, row).await?;
-    changed(session, organization, change).await
+    let event = AuditEvent::organization_created(organization);
+    let kind = ChangeKind::OrganizationChanged;
+    mutation
+        .log(session, kind, None, &organization.id, event)
+        .await
 }
 
 pub(crate) async fn update(
     session: &mut impl Session,
     mut organization: Organization,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<Organization, StoreError> {
-    let read = exact(organization.version)?;
+    let version = exact(organization.version)?;
+    let Some(before) = read(session, &organization.id).await? else {
+        return Err(StoreError::not_found("there is no such organization"));
+    };
     organization.version = organization.version.saturating_add(1);
     exact(organization.version)?;
     let mut row = organization_values(&organization)?;
-    row.push(Value::Int(read));
+    row.push(Value::Int(version));
     if session.execute(sql::UPDATE, row).await? == 0 {
-        return Err(if exists(session, &organization.id).await? {
-            StoreError::conflict("the organization was changed meanwhile")
-        } else {
-            StoreError::not_found("there is no such organization")
-        });
+        return Err(StoreError::conflict(
+            "the organization was changed meanwhile",
+        ));
     }
-    changed(session, &organization, change).await?;
-    Ok(organization)
-}
-
-async fn changed(
-    session: &mut impl Session,
-    organization: &Organization,
-    change: &Change,
-) -> Result<(), StoreError> {
+    let event = AuditEvent::organization_changed(&before, &organization);
     let kind = ChangeKind::OrganizationChanged;
-    log(session, kind, None, &organization.id, change).await
+    mutation
+        .log(session, kind, None, &organization.id, event)
+        .await?;
+    Ok(organization)
 }

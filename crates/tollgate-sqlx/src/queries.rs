@@ -40,8 +40,7 @@ pub(crate) mod keys {
          plan = $9, limits = $10, not_before = $11, expires_at = $12, status = $13, \
          created_at = $14, rotated_at = $15, revoked_at = $16, version = $17 \
          WHERE id = $1 AND version = $18";
-    pub(crate) const DELETE: &str =
-        "DELETE FROM tollgate_keys WHERE id = $1 RETURNING organization";
+    pub(crate) const DELETE: &str = "DELETE FROM tollgate_keys WHERE id = $1";
     pub(crate) const EXISTS: &str = "SELECT 1 FROM tollgate_keys WHERE id = $1";
     pub(crate) const INSERT_SECRET: &str =
         "INSERT INTO tollgate_secrets (digest, key_id) VALUES ($1, $2)";
@@ -84,6 +83,38 @@ pub(crate) mod changes {
     pub(crate) const NEWEST: &str = "SELECT coalesce(max(seq), 0) FROM tollgate_changes";
     pub(crate) const SINCE: &str = "SELECT seq, kind, key_id, organization FROM tollgate_changes \
          WHERE seq > $1 ORDER BY seq LIMIT $2";
+}
+
+pub(crate) mod audit {
+    /// The order in which `audit::read` reads.
+    macro_rules! columns {
+        () => {
+            "organization, seq, at, action, target, actor, session, address, reason, before, \
+             after, mac"
+        };
+    }
+
+    pub(crate) const INSERT: &str = concat!(
+        "INSERT INTO tollgate_audit (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    );
+    pub(crate) const AFTER: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tollgate_audit WHERE organization = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+    );
+    pub(crate) const BEFORE: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tollgate_audit WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"
+    );
+    pub(crate) const HEAD: &str = "SELECT organization, seq, mac FROM tollgate_audit \
+         WHERE organization = $1 ORDER BY seq DESC LIMIT 1";
+    pub(crate) const HEADS: &str = "SELECT organization, seq, mac FROM tollgate_audit AS a \
+         WHERE (organization > $1 OR ($2 = 1 AND organization = $1)) AND seq = (\
+         SELECT max(seq) FROM tollgate_audit AS b WHERE b.organization = a.organization) \
+         ORDER BY organization LIMIT $3";
 }
 
 pub(crate) mod wallets {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tollgate_core::audit::AuditKey;
 use tollgate_core::error::StoreError;
 
 use crate::open::{Location, OpenError};
@@ -30,6 +31,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteOptions {
     location: String,
     synchronous: SqliteSynchronous,
+    audit: AuditKey,
 }
 
 impl SqliteOptions {
@@ -38,7 +40,15 @@ impl SqliteOptions {
         Self {
             location: location.into(),
             synchronous: SqliteSynchronous::Full,
+            audit: AuditKey::default(),
         }
+    }
+
+    /// Seals the audit trail with a key, so that who can write to the database cannot write the
+    /// trail anew. Every process that shares the database needs the same.
+    pub fn audit_key(mut self, key: AuditKey) -> Self {
+        self.audit = key;
+        self
     }
 
     /// Does not wait for the disk at each commit. A crash of the app still loses nothing; a crash
@@ -63,7 +73,7 @@ impl SqliteOptions {
             }
         };
         migrations::run(&backend.writer, &shown).await?;
-        Ok(SqlStore::new(backend))
+        Ok(SqlStore::new(backend, self.audit))
     }
 }
 

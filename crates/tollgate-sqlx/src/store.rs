@@ -1,5 +1,7 @@
 //! The store itself: a backend, and every port on top of it.
 
+use tollgate_core::audit::AuditKey;
+
 use crate::ledger::Queue;
 use crate::open::OpenError;
 use crate::session::Backend;
@@ -10,6 +12,7 @@ use crate::sqlite::{Sqlite, SqliteOptions};
 pub struct SqlStore<B> {
     pub(crate) backend: B,
     pub(crate) charges: Queue,
+    pub(crate) audit: AuditKey,
 }
 
 /// The store on SQLite.
@@ -35,10 +38,11 @@ impl SqliteStore {
 }
 
 impl<B: Backend> SqlStore<B> {
-    pub(crate) fn new(backend: B) -> Self {
+    pub(crate) fn new(backend: B, audit: AuditKey) -> Self {
         Self {
             backend,
             charges: Queue::default(),
+            audit,
         }
     }
 }

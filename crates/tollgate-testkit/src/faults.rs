@@ -55,7 +55,7 @@ struct State {
 pub enum Operation {
     /// Finding a key by its digest: the look-up of each request.
     Find,
-    /// All else of keys and organizations.
+    /// All else of keys and organizations, and their audit trail.
     Keys,
     /// Holding credits, and extending a hold.
     Hold,

@@ -118,7 +118,7 @@ async fn settle<L: Ledger>(ledger: &L, n: u32, credits: u64) -> Settlement {
     ledger.settle(settling(n, credits)).await.unwrap()
 }
 
-fn settling(n: u32, credits: u64) -> Settle {
+pub(crate) fn settling(n: u32, credits: u64) -> Settle {
     Settle {
         id: hold_id(n),
         credits,

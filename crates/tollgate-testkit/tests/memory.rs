@@ -28,6 +28,10 @@ mod change_feed {
     tollgate_testkit::change_feed_contract!(super::store);
 }
 
+mod audit {
+    tollgate_testkit::audit_contract!(super::store);
+}
+
 mod limiter {
     use tollgate_core::rate::LocalLimiter;
 

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::change::Actor;
 
-fn acme() -> Option<OrgId> {
-    Some(OrgId::new("acme").unwrap())
+fn acme() -> OrgId {
+    OrgId::new("acme").unwrap()
 }
 
 fn change(n: i64) -> Change {
@@ -23,7 +23,7 @@ fn chain(key: &AuditKey, length: i64) -> Vec<AuditRecord> {
         let (old, new) = (serde_json::json!({"n": n}), serde_json::json!({"n": n + 1}));
         let event = AuditEvent::new("key.edit", "key:1", Some(&old), Some(&new));
         records.push(AuditRecord::new(
-            acme(),
+            Some(acme()),
             event,
             &change(n),
             key,
@@ -38,7 +38,7 @@ fn verify(
     records: &[AuditRecord],
     anchor: Option<AuditHead>,
 ) -> Result<AuditHead, AuditFault> {
-    let mut verifier = AuditVerifier::new(key, acme(), anchor);
+    let mut verifier = AuditVerifier::new(key, Some(acme()), anchor);
     for record in records {
         verifier.follow(record)?;
     }
@@ -83,7 +83,7 @@ fn an_end_that_was_cut_off_is_told_by_a_head_that_was_kept() {
         let event = AuditEvent::new("key.delete", "key:2", None::<&()>, None);
         let last = anew.last().map(AuditRecord::head);
         anew.push(AuditRecord::new(
-            acme(),
+            Some(acme()),
             event,
             &change(n),
             &key,

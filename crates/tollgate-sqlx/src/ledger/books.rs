@@ -1,5 +1,6 @@
 //! What happens seldom: grants, refunds, the sweeper. Each is a transaction of its own.
 
+use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{Account, Balance, Entry, EntryKind, Grant, Paid, Refund};
@@ -8,15 +9,16 @@ use tollgate_core::id::{HoldId, OrgId};
 
 use super::batch::Batch;
 use super::rows::{self, Hold, Line, State};
-use crate::changes::log;
+use crate::audit::Mutation;
 use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
 use crate::session::{Session, values};
 
 pub(super) async fn grant(
     session: &mut impl Session,
     grant: &Grant,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<Balance, StoreError> {
+    let change = mutation.change;
     let organization = &grant.organization;
     let mut account = advanced(session, organization, change.at).await?;
     if let Some(reference) = &grant.reference
@@ -36,15 +38,17 @@ pub(super) async fn grant(
             change,
         )
     };
-    write(session, &account, entry, ChangeKind::CreditsGranted, change).await
+    let kind = ChangeKind::CreditsGranted;
+    write(session, &account, entry, kind, mutation).await
 }
 
 pub(super) async fn withdraw(
     session: &mut impl Session,
     organization: &OrgId,
     credits: u64,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<Balance, StoreError> {
+    let change = mutation.change;
     let mut account = advanced(session, organization, change.at).await?;
     account.withdraw(credits).map_err(|available| {
         StoreError::conflict(format!("the wallet has {available} credits to take back"))
@@ -61,7 +65,7 @@ pub(super) async fn withdraw(
         &account,
         entry,
         ChangeKind::CreditsWithdrawn,
-        change,
+        mutation,
     )
     .await
 }
@@ -69,8 +73,9 @@ pub(super) async fn withdraw(
 pub(super) async fn refund(
     session: &mut impl Session,
     refund: &Refund,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<Balance, StoreError> {
+    let change = mutation.change;
     let organization = &refund.organization;
     let mut account = advanced(session, organization, change.at).await?;
     let refunds = Some(refund.hold);
@@ -111,7 +116,7 @@ pub(super) async fn refund(
         &account,
         entry,
         ChangeKind::CreditsRefunded,
-        change,
+        mutation,
     )
     .await
 }
@@ -206,12 +211,15 @@ async fn write(
     account: &Account,
     entry: Entry,
     kind: ChangeKind,
-    change: &Change,
+    mutation: Mutation<'_>,
 ) -> Result<Balance, StoreError> {
     let organization = entry.organization.clone();
+    let event = AuditEvent::credits(&entry, account.balance);
     let line = Line::Other(Box::new(entry));
     write_account(session, &organization, account, &[line]).await?;
-    log(session, kind, None, &organization, change).await?;
+    mutation
+        .log(session, kind, None, &organization, event)
+        .await?;
     Ok(account.balance)
 }
 

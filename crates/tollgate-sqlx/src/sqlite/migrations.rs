@@ -20,6 +20,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "credits",
         sql: include_str!("../../migrations/sqlite/0002_credits.sql"),
     },
+    Migration {
+        version: 3,
+        name: "audit",
+        sql: include_str!("../../migrations/sqlite/0003_audit.sql"),
+    },
 ];
 
 const HISTORY: &str = "\

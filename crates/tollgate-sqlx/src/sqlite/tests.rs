@@ -1,3 +1,4 @@
+use tollgate_core::audit::{AuditFault, AuditKey, AuditStore, AuditVerifier};
 use tollgate_core::credits::{Grant, Ledger};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::secret::KeyDigest;
@@ -188,4 +189,36 @@ async fn a_secret_that_is_edited_by_hand_has_a_whole_digest() {
     assert!(store.find(&digest(1)).await.unwrap().is_some());
     let nothing = KeyDigest::from_bytes([0; 32]);
     assert!(store.find(&nothing).await.unwrap().is_none());
+}
+
+/// Not even somebody with a shell on the database, unless they take the triggers away; the chain
+/// tells then.
+#[tokio::test]
+async fn the_audit_trail_is_neither_changed_nor_deleted() {
+    let sealed = |options: SqliteOptions| options.audit_key(AuditKey::new(b"outside"));
+    let (_dir, store) = on_file(sealed).await;
+    for granted in 1..=3 {
+        let grant = Grant::new(org("acme"), granted);
+        store.grant(grant, change(granted)).await.unwrap();
+    }
+    let acme = org("acme");
+    let verify = async || {
+        let records = store.audit_after(Some(&acme), 0, 9).await.unwrap();
+        let key = AuditKey::new(b"outside");
+        let mut chain = AuditVerifier::new(&key, Some(acme.clone()), None);
+        records.iter().try_for_each(|record| chain.follow(record))
+    };
+    let mut writer = store.backend.write().await.unwrap();
+    let tamper = "UPDATE tollgate_audit SET actor = 'nobody' WHERE seq = 2";
+    for sql in [tamper, "DELETE FROM tollgate_audit WHERE seq = 2"] {
+        assert!(writer.execute(sql, values![]).await.is_err(), "{sql}");
+    }
+    drop(writer);
+    assert_eq!(verify().await, Ok(()));
+    let mut writer = store.backend.write().await.unwrap();
+    for sql in ["DROP TRIGGER tollgate_audit_stays", tamper] {
+        writer.execute(sql, values![]).await.unwrap();
+    }
+    writer.commit().await.unwrap();
+    assert_eq!(verify().await, Err(AuditFault::Changed { seq: 2 }));
 }

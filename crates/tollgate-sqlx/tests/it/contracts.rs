@@ -17,6 +17,9 @@ macro_rules! contracts {
         mod change_feed {
             tollgate_testkit::change_feed_contract!($make);
         }
+        mod audit {
+            tollgate_testkit::audit_contract!($make);
+        }
     };
 }
 

@@ -1,5 +1,6 @@
 //! Every port, each call of it with its fault.
 
+use tollgate_core::audit::{AuditHead, AuditRecord, AuditStore};
 use tollgate_core::change::{Change, ChangeFeed, Changed};
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{
@@ -194,5 +195,37 @@ impl<S: CatalogStore> CatalogStore for FaultyStore<S> {
 
     fn declaration(&self) -> Reply<Option<Declaration>> {
         self.run(Operation::Catalog, S::declaration)
+    }
+}
+
+impl<S: AuditStore> AuditStore for FaultyStore<S> {
+    fn audit_after(
+        &self,
+        organization: Option<&OrgId>,
+        after: u64,
+        limit: u32,
+    ) -> Reply<Vec<AuditRecord>> {
+        let organization = organization.cloned();
+        self.run(Operation::Keys, move |store| {
+            store.audit_after(organization.as_ref(), after, limit)
+        })
+    }
+
+    fn audit_before(
+        &self,
+        organization: Option<&OrgId>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Reply<Vec<AuditRecord>> {
+        let organization = organization.cloned();
+        self.run(Operation::Keys, move |store| {
+            store.audit_before(organization.as_ref(), before, limit)
+        })
+    }
+
+    fn audit_heads(&self, after: Option<AuditHead>, limit: u32) -> Reply<Vec<AuditHead>> {
+        self.run(Operation::Keys, move |store| {
+            store.audit_heads(after, limit)
+        })
     }
 }
