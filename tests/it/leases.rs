@@ -290,3 +290,27 @@ async fn long_requests_keep_one_lease_and_not_many() {
         (100_000, 0)
     );
 }
+
+/// It lands when nobody renews leases any more.
+#[tokio::test]
+async fn a_lease_that_is_granted_during_the_shutdown_ends_with_its_request() {
+    let app = app().await;
+    app.grant("acme", 100_000).await;
+    let key = app.key("acme", []).await;
+    app.faults
+        .set(Operation::Hold, Fault::Late(Duration::from_millis(500)));
+    let meanwhile = async {
+        eventually("it is asked", async || {
+            app.faults.calls(Operation::Hold) > 0
+        })
+        .await;
+        app.faults.set_all(Fault::None);
+        let shutdown = app.gate.shutdown();
+        let time = pass(&app, 3);
+        tokio::join!(shutdown, time);
+    };
+    let (status, ()) = tokio::join!(app.get("/").key(&key).status(), meanwhile);
+    assert_eq!(status, 200);
+    eventually("it is charged", async || app.charged("acme") == 3).await;
+    assert_eq!(app.balance("acme").held, 0);
+}

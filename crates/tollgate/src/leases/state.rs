@@ -280,7 +280,7 @@ impl State {
     }
 
     /// What raises a lease by so many credits, and renews it.
-    pub(super) fn extension(&mut self, id: HoldId, more: u64, now: Moment) -> Extension {
+    pub(super) fn extension(&self, id: HoldId, more: u64, now: Moment) -> Extension {
         let mut extension = Extension {
             id,
             credits: 0,
@@ -288,7 +288,7 @@ impl State {
             deadline: now.wall.after(self.lease_for),
             at: now.wall,
         };
-        if let Some(lease) = self.leases.get_mut(&id) {
+        if let Some(lease) = self.leases.get(&id) {
             extension.credits = lease.credits.saturating_add(more);
             extension.owed = lease.spent.saturating_add(lease.owed);
         }
@@ -376,7 +376,8 @@ impl State {
             part.credits = part.credits.saturating_add(charged);
             part.requests = part.requests.saturating_add(1);
         }
-        let retired = self.current.get(&lease.organization) != Some(&taken.lease);
+        // One that was granted during the shutdown is nobody's to retire any more.
+        let retired = self.closed || self.current.get(&lease.organization) != Some(&taken.lease);
         let ends = retired && lease.taken == 0 && !lease.ending;
         let due = ends.then(|| lease.end(taken.lease, now));
         Some((Settlement::Settled { charged }, due))
