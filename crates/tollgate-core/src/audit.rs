@@ -232,14 +232,14 @@ impl fmt::Debug for AuditKey {
     }
 }
 
-/// A MAC as 64 hex digits.
-mod hex {
+/// 32 bytes as 64 hex digits.
+pub(crate) mod hex {
     use std::fmt::Write as _;
 
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn text(bytes: &[u8; 32]) -> String {
+    pub(crate) fn text(bytes: &[u8; 32]) -> String {
         bytes
             .iter()
             .fold(String::with_capacity(64), |mut text, byte| {

@@ -1,4 +1,4 @@
-//! Names of things: keys, organizations, holds.
+//! Names of things: keys, organizations, holds, users.
 
 use std::fmt;
 use std::str::FromStr;
@@ -85,6 +85,16 @@ uuid_id! {
 uuid_id! {
     /// Names a hold on credits.
     HoldId, "hold id"
+}
+
+uuid_id! {
+    /// Names a user.
+    UserId, "user id"
+}
+
+uuid_id! {
+    /// Names a session; it does not open it.
+    SessionId, "session id"
 }
 
 /// The longest request id that is kept with a charge; the rest of a longer one is cut off.

@@ -12,6 +12,8 @@
 //! | [`credits`] | what it costs |
 //! | [`usage`] | who did what |
 //! | [`keyring`] | the one place where keys change |
+//! | [`accounts`] | the people who manage them |
+//! | [`audit`] | who changed what |
 //!
 //! [`store`], [`change`], [`credits`], [`quota`], [`rate`] and [`usage`] define the ports that a
 //! database adapter implements; [`memory`] is the reference implementation of them all.
@@ -24,6 +26,7 @@
     )
 )]
 
+pub mod accounts;
 pub mod audit;
 pub mod catalog;
 pub mod change;

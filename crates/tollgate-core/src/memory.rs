@@ -23,6 +23,8 @@ use crate::secret::KeyDigest;
 use crate::store::{CatalogStore, Declaration, KeyStore, Rotation};
 use crate::usage::{KeyUsage, UsageStore, UsageTotals};
 
+mod accounts;
+
 /// Keeps everything in memory; it is gone with the process.
 ///
 /// For tests, and for trying things out.
@@ -43,6 +45,7 @@ struct Tables {
     changes: Vec<Changed>,
     trail: BTreeMap<Option<OrgId>, Vec<AuditRecord>>,
     declaration: Option<Declaration>,
+    users: accounts::Users,
 }
 
 impl Tables {
@@ -61,7 +64,11 @@ impl Tables {
             key,
             organization: Some(organization.clone()),
         });
-        let of = Some(organization.clone());
+        self.record(Some(organization.clone()), event, change);
+    }
+
+    /// Notes an event in the trail of an organization, or of none.
+    fn record(&mut self, of: Option<OrgId>, event: AuditEvent, change: &Change) {
         let trail = self.trail.entry(of.clone()).or_default();
         let last = trail.last().map(AuditRecord::head);
         let key = AuditKey::default();

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::AccountStore;
 use crate::audit::AuditStore;
 use crate::change::{Change, ChangeFeed};
 use crate::clock::Timestamp;
@@ -24,12 +25,19 @@ use crate::usage::UsageStore;
 /// Implemented for whatever implements its parts; an app may also give each part a store of its
 /// own.
 pub trait Store:
-    KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore + AuditStore
+    KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore + AuditStore + AccountStore
 {
 }
 
 impl<T> Store for T where
-    T: KeyStore + Ledger + QuotaStore + UsageStore + ChangeFeed + CatalogStore + AuditStore
+    T: KeyStore
+        + Ledger
+        + QuotaStore
+        + UsageStore
+        + ChangeFeed
+        + CatalogStore
+        + AuditStore
+        + AccountStore
 {
 }
 

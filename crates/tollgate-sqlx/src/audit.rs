@@ -33,8 +33,19 @@ impl<'a> Mutation<'a> {
         event: AuditEvent,
     ) -> Result<(), StoreError> {
         changes::log(session, kind, key, organization, self.change).await?;
-        let of = Some(organization.clone());
-        let newest = session.fetch_optional(sql::HEAD, values![organization.as_str()]);
+        self.record(session, Some(organization.clone()), event)
+            .await
+    }
+
+    /// Notes it in the trail of an organization, or of none: nobody has a copy of what changes.
+    pub(crate) async fn record(
+        self,
+        session: &mut impl Session,
+        of: Option<OrgId>,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        let name = of.as_ref().map_or("", OrgId::as_str);
+        let newest = session.fetch_optional(sql::HEAD, values![name]);
         let last = newest.await?.map(read_head).transpose()?;
         let record = AuditRecord::new(of, event, self.change, self.key, last.as_ref());
         insert(session, &record).await

@@ -38,6 +38,7 @@ pub use open::OpenError;
 pub use sqlite::{Sqlite, SqliteOptions};
 pub use store::{SqlStore, SqliteStore};
 
+mod accounts;
 mod audit;
 mod changes;
 mod declarations;

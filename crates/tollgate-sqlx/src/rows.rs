@@ -124,7 +124,7 @@ fn optional_json<T: DeserializeOwned>(row: &mut Row) -> Result<Option<T>, StoreE
 }
 
 /// A status as one word, without the quotes of JSON.
-fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(crate) fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
         Ok(_) => Err(unreadable()),
@@ -132,7 +132,7 @@ fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
     }
 }
 
-fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
+pub(crate) fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(word))
         .map_err(|error| unreadable().with_source(error))
 }

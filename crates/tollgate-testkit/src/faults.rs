@@ -11,6 +11,7 @@ use tollgate_core::clock::Clock;
 use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
 
+mod accounts;
 mod ports;
 
 /// Wraps a store, and does to each call what its [`Faults`] say.
@@ -71,6 +72,8 @@ pub enum Operation {
     Feed,
     /// Writing and reading declarations.
     Catalog,
+    /// Users and their sessions.
+    Accounts,
 }
 
 /// What goes wrong.
@@ -92,7 +95,7 @@ pub enum Fault {
 
 impl Operation {
     /// All groups.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Find,
         Self::Keys,
         Self::Hold,
@@ -102,6 +105,7 @@ impl Operation {
         Self::Usage,
         Self::Feed,
         Self::Catalog,
+        Self::Accounts,
     ];
 }
 

@@ -46,6 +46,7 @@ pub(crate) enum Who {
     AllOf(Vec<String>),
     AnyOf(Vec<String>),
     Session,
+    Keyless,
 }
 
 /// One step of the stack, for [`Access::observe`].
@@ -116,6 +117,12 @@ pub fn any_of<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Access {
 /// Open to sessions of people: any API key presented is a 401, even beside a good session.
 pub const fn session() -> Access {
     Access::new(Who::Session)
+}
+
+/// Open to everybody who sends no API key; one that is presented is a 401. For what comes before a
+/// [`session`]: signing in.
+pub const fn without_key() -> Access {
+    Access::new(Who::Keyless)
 }
 
 impl Access {
@@ -247,6 +254,7 @@ impl Access {
             Who::AllOf(scopes) => scopes.join(" and "),
             Who::AnyOf(scopes) => scopes.join(" or "),
             Who::Session => "Session".to_owned(),
+            Who::Keyless => "None (no key)".to_owned(),
         }
     }
 

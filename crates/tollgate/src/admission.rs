@@ -38,8 +38,10 @@ pub(crate) struct RouteGuard(pub(crate) Arc<Route>);
 impl Guard for RouteGuard {
     fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
         let route = &self.0;
-        if route.access.who == Who::Session {
-            return session(route, request);
+        match route.access.who {
+            Who::Session => return session(route, request),
+            Who::Keyless => return keyless(route, request).into(),
+            _ => {}
         }
         // Everything that is known at once is judged under one lock of the passage.
         match Ticket::find(request.extensions()) {
@@ -93,31 +95,43 @@ fn presented(route: &Route, passage: &Passage) -> Option<Presented> {
     })
 }
 
-fn session(route: &Arc<Route>, request: &mut Request<Body>) -> Reply<(), Denial> {
-    let Some(ticket) = Ticket::find(request.extensions()).cloned() else {
-        return Reply::failed(outside());
-    };
+/// Lets those pass who send no key, and gives the ticket of the request.
+fn refuse_keys(route: &Arc<Route>, request: &Request<Body>) -> Result<Ticket, Denial> {
+    let ticket = Ticket::find(request.extensions()).ok_or_else(outside)?;
     let presented = ticket.with(|passage| {
         passage.route = Some(Arc::clone(route));
         presented(route, passage)
     });
-    let Some(presented) = presented else {
-        return Reply::failed(outside());
+    match presented {
+        None => Err(outside()),
+        Some(Presented::Nothing) => Ok(ticket.clone()),
+        Some(_) => Err(Denial::new(DenialKind::SessionRequired).with_reason("an API key was sent")),
+    }
+}
+
+fn keyless(route: &Arc<Route>, request: &Request<Body>) -> Result<(), Denial> {
+    let ticket = refuse_keys(route, request)?;
+    ticket.with(|passage| {
+        let now = passage.now.ok_or_else(outside)?;
+        route.gate.judge_stranger(passage, now)
+    })
+}
+
+fn session(route: &Arc<Route>, request: &mut Request<Body>) -> Reply<(), Denial> {
+    let ticket = match refuse_keys(route, request) {
+        Ok(ticket) => ticket,
+        Err(denial) => return Reply::failed(denial),
     };
     let Some(sessions) = route.gate.sessions() else {
         return Reply::failed(Denial::misplaced("a session provider"));
     };
-    if presented != Presented::Nothing {
-        let refused = Denial::new(DenialKind::SessionRequired).with_reason("an API key was sent");
-        return Reply::failed(refused);
-    }
     let (head, body) = std::mem::take(request).into_parts();
     let session = sessions.verify(&head);
     *request = Request::from_parts(head, body);
     session.map_result(move |session| {
         let session = session.map_err(|error| Denial::unavailable(&error))?;
         let session = session.ok_or(DenialKind::SessionRequired)?;
-        ticket.with(|passage| passage.session = Some(session));
+        ticket.with(|passage| passage.session = Some(session.seen_from(passage.address)));
         Ok(())
     })
 }

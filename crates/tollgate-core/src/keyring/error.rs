@@ -7,7 +7,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::id::KeyId;
 use crate::invalid::Invalid;
 
-/// Why a key or organization was not changed.
+/// Why a key, an organization or a user was not changed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeyringError {
@@ -24,11 +24,11 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
-    pub(super) fn not_found(what: &str, id: &impl fmt::Display) -> Self {
+    pub(crate) fn not_found(what: &str, id: &impl fmt::Display) -> Self {
         Self::NotFound(format!("there is no {what} `{id}`"))
     }
 
-    pub(super) fn already_exists(what: &str, id: &impl fmt::Display) -> Self {
+    pub(crate) fn already_exists(what: &str, id: &impl fmt::Display) -> Self {
         Self::AlreadyExists(format!("{what} `{id}` exists already"))
     }
 
@@ -38,7 +38,7 @@ impl KeyringError {
         ))
     }
 
-    pub(super) fn missing_or(error: StoreError, what: &str, id: &impl fmt::Display) -> Self {
+    pub(crate) fn missing_or(error: StoreError, what: &str, id: &impl fmt::Display) -> Self {
         if error.kind() == StoreErrorKind::NotFound {
             Self::not_found(what, id)
         } else {

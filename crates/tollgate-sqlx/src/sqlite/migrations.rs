@@ -25,6 +25,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "audit",
         sql: include_str!("../../migrations/sqlite/0003_audit.sql"),
     },
+    Migration {
+        version: 5,
+        name: "accounts",
+        sql: include_str!("../../migrations/sqlite/0005_accounts.sql"),
+    },
 ];
 
 const HISTORY: &str = "\

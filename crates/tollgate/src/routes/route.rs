@@ -151,7 +151,7 @@ fn find_problems(access: &Access, catalog: &Catalog) -> Vec<String> {
             ));
         }
     }
-    let open = matches!(access.who, Who::Public | Who::Session);
+    let open = matches!(access.who, Who::Public | Who::Session | Who::Keyless);
     if open && access.repeats != Repeats::Unknown {
         problems
             .push("it is idempotent, but has no key whose requests could come again".to_owned());
