@@ -32,6 +32,10 @@ mod audit {
     tollgate_testkit::audit_contract!(super::store);
 }
 
+mod accounts {
+    tollgate_testkit::account_contract!(super::store);
+}
+
 mod limiter {
     use tollgate_core::rate::LocalLimiter;
 

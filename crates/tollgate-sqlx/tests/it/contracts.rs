@@ -20,6 +20,9 @@ macro_rules! contracts {
         mod audit {
             tollgate_testkit::audit_contract!($make);
         }
+        mod accounts {
+            tollgate_testkit::account_contract!($make);
+        }
     };
 }
 
