@@ -15,6 +15,7 @@ mod consumption;
 mod crash;
 mod denials;
 mod endings;
+mod explain;
 mod extraction;
 #[path = "../benches/shared/flood.rs"]
 mod flood;

@@ -107,7 +107,16 @@ impl TestApp {
         configure: impl FnOnce(GateBuilder) -> GateBuilder,
         routes: impl FnOnce(&Gate) -> Routes,
     ) -> Self {
-        Self::serve(configure, |gate, listener| {
+        Self::declaring(catalog(), configure, routes).await
+    }
+
+    /// An app that declares something else.
+    pub(crate) async fn declaring(
+        catalog: Catalog,
+        configure: impl FnOnce(GateBuilder) -> GateBuilder,
+        routes: impl FnOnce(&Gate) -> Routes,
+    ) -> Self {
+        Self::serve(catalog, configure, |gate, listener| {
             let service = routes(gate).into_service().unwrap();
             tokio::spawn(async move { axum::serve(listener, service).await.unwrap() })
         })
@@ -119,7 +128,7 @@ impl TestApp {
         configure: impl FnOnce(GateBuilder) -> GateBuilder,
         router: impl FnOnce(&Gate) -> Router,
     ) -> Self {
-        Self::serve(configure, |gate, listener| {
+        Self::serve(catalog(), configure, |gate, listener| {
             let app = router(gate).into_make_service_with_connect_info::<SocketAddr>();
             tokio::spawn(async move { axum::serve(listener, app).await.unwrap() })
         })
@@ -128,6 +137,7 @@ impl TestApp {
 
     /// The gate trusts the loopback as a proxy, so that a call may come from any address.
     async fn serve(
+        catalog: Catalog,
         configure: impl FnOnce(GateBuilder) -> GateBuilder,
         server: impl FnOnce(&Gate, TcpListener) -> JoinHandle<()>,
     ) -> Self {
@@ -136,7 +146,7 @@ impl TestApp {
         let store = FaultyStore::new(MemoryStore::default(), Arc::clone(&shared));
         let store = Arc::new(store);
         let loopback = "127.0.0.1".parse().unwrap();
-        let builder = Gate::builder(catalog())
+        let builder = Gate::builder(catalog)
             .shared_store(Arc::clone(&store))
             .clock(shared)
             .trusted_proxies(TrustedProxies::x_forwarded_for(loopback));

@@ -12,6 +12,7 @@
 //! | [`credits`] | what it costs |
 //! | [`usage`] | who did what |
 //! | [`keyring`] | the one place where keys change |
+//! | [`demand`], [`explain`] | what routes demand, and what a key may do about it |
 //! | [`accounts`] | the people who manage them |
 //! | [`audit`] | who changed what |
 //!
@@ -33,7 +34,9 @@ pub mod change;
 pub mod clock;
 pub mod credits;
 pub mod deadline;
+pub mod demand;
 pub mod error;
+pub mod explain;
 pub mod id;
 pub mod invalid;
 pub mod ip;

@@ -13,6 +13,7 @@
 
 use http::StatusCode;
 use tollgate_core::credits::Price;
+use tollgate_core::demand::{Callers, Demand};
 
 use crate::idempotency::Repeats;
 use crate::tab::ChargePolicy;
@@ -255,6 +256,27 @@ impl Access {
             Who::AnyOf(scopes) => scopes.join(" or "),
             Who::Session => "Session".to_owned(),
             Who::Keyless => "None (no key)".to_owned(),
+        }
+    }
+
+    /// The demand as the recorded permission map says it.
+    pub(crate) fn demand(&self) -> Demand {
+        Demand {
+            callers: match self.who.clone() {
+                Who::Public => Callers::Public,
+                Who::Keyless => Callers::Keyless,
+                Who::Optional => Callers::Optional,
+                Who::Authenticated => Callers::Authenticated,
+                Who::AllOf(scopes) => Callers::AllOf(scopes),
+                Who::AnyOf(scopes) => Callers::AnyOf(scopes),
+                Who::Session => Callers::Session,
+            },
+            plan: self.plan.clone(),
+            features: self.features.clone(),
+            price: self.price,
+            rate_cost: self.rate_cost,
+            rate_class: self.rate_class.clone(),
+            billing_restricted: self.billing_restricted,
         }
     }
 

@@ -1,8 +1,10 @@
 //! What every route demands, as data: for docs, reviews and snapshots.
 
-use serde::Serialize;
 use std::fmt;
 use std::fmt::Write as _;
+
+use serde::Serialize;
+use tollgate_core::demand::Demand;
 
 use crate::routes::Declared;
 
@@ -29,6 +31,8 @@ pub struct Permission {
     pub plan: Option<String>,
     /// What the route does.
     pub description: String,
+    /// The whole demand, for programs.
+    pub demand: Demand,
 }
 
 impl Permission {
@@ -41,6 +45,7 @@ impl Permission {
             credits: route.access.price.to_string(),
             plan: route.plan.as_ref().map(|plan| plan.name.clone()),
             description: route.access.description.clone(),
+            demand: route.access.demand(),
         }
     }
 }
