@@ -17,7 +17,7 @@ use tollgate::core::memory::MemoryStore;
 use tollgate::core::record::{ApiKey, KeyRecord, Organization};
 use tollgate::core::reply::Reply;
 use tollgate::core::secret::{Digester, KeyDigest};
-use tollgate::core::store::{KeyStore, Rotation};
+use tollgate::core::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 use tollgate::{Catalog, Gate, Plan};
 use tollgate_sqlx::SqliteStore;
 use tower::ServiceExt;
@@ -46,8 +46,8 @@ impl KeyStore for Dawdling {
         self.inner.key(id)
     }
 
-    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
-        self.inner.keys(organization, after, limit)
+    fn list_keys(&self, query: KeyQuery) -> Reply<KeyPage> {
+        self.inner.list_keys(query)
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
@@ -248,7 +248,13 @@ async fn another_process_on_the_same_file_sees_a_revocation_within_a_second() {
     if let Ok(database) = std::env::var(CHILD) {
         let store = Arc::new(SqliteStore::open(&database).await.unwrap());
         let keys = Keyring::new(store, catalog(), Digester::sha256(), clock);
-        let key = keys.keys(&acme(), None, 1).await.unwrap().remove(0);
+        let key = keys
+            .list_keys(KeyQuery::new().limit(1))
+            .await
+            .unwrap()
+            .keys
+            .remove(0)
+            .key;
         keys.revoke(&key.id, &Actor::system()).await.unwrap();
         return;
     }

@@ -19,7 +19,7 @@ use crate::key_format::KeyFormat;
 use crate::record::{ApiKey, KeyStatus, Permissions};
 use crate::reply::Reply;
 use crate::secret::{Digester, Secret};
-use crate::store::{KeyStore, Rotation};
+use crate::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
@@ -267,21 +267,13 @@ impl Keyring {
             .ok_or_else(|| KeyringError::not_found("key", id))
     }
 
-    /// Lists up to `limit` keys of an organization, the oldest first, from after `after`.
-    /// Revoked keys are listed too.
+    /// Lists keys that match a query, the newest first. Revoked keys are listed too.
     ///
     /// # Errors
     ///
     /// [`KeyringError`] if the store fails.
-    pub async fn keys(
-        &self,
-        organization: &OrgId,
-        after: Option<KeyId>,
-        limit: u32,
-    ) -> Result<Vec<ApiKey>, KeyringError> {
-        Ok(self
-            .ask(self.store.keys(organization, after, limit))
-            .await?)
+    pub async fn list_keys(&self, query: KeyQuery) -> Result<KeyPage, KeyringError> {
+        Ok(self.ask(self.store.list_keys(query)).await?)
     }
 
     async fn set_status(

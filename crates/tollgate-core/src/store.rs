@@ -20,6 +20,10 @@ use crate::reply::Reply;
 use crate::secret::KeyDigest;
 use crate::usage::UsageStore;
 
+pub use list::{KeyPage, KeyQuery, ListedKey};
+
+mod list;
+
 /// Everything that a gate keeps, in one place.
 ///
 /// Implemented for whatever implements its parts; an app may also give each part a store of its
@@ -59,8 +63,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Reads a key.
     fn key(&self, id: &KeyId) -> Reply<Option<ApiKey>>;
 
-    /// Lists up to `limit` keys of an organization by id, the oldest first, from after `after`.
-    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>>;
+    /// Lists keys that match a query, by id, the newest first. Revoked keys are listed too.
+    fn list_keys(&self, query: KeyQuery) -> Reply<KeyPage>;
 
     /// Adds a key with its secret's digest. Its organization must exist.
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()>;

@@ -7,9 +7,10 @@ use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
-use tollgate_core::store::{KeyStore, Rotation};
+use tollgate_core::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 
 use crate::audit::Mutation;
+use crate::lists;
 use crate::organizations;
 use crate::queries::keys as sql;
 use crate::rows::{exact, key_values, read_key, read_organization};
@@ -27,19 +28,9 @@ impl<B: Backend> KeyStore for SqlStore<B> {
         Reply::later(async move { read(&mut backend.read().await?, &id).await })
     }
 
-    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
-        let (backend, organization) = (self.backend.clone(), organization.clone());
-        Reply::later(async move {
-            // No id is empty, so that all of them come after the empty one.
-            let after = after.map_or(vec![], |id| id.as_bytes().to_vec());
-            let page = vec![
-                organization.as_str().into(),
-                Value::Blob(after),
-                limit.into(),
-            ];
-            let rows = backend.read().await?.fetch(sql::LIST, page).await?;
-            rows.into_iter().map(|mut row| read_key(&mut row)).collect()
-        })
+    fn list_keys(&self, query: KeyQuery) -> Reply<KeyPage> {
+        let backend = self.backend.clone();
+        Reply::later(async move { lists::list(&mut backend.read().await?, &query).await })
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {

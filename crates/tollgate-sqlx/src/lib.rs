@@ -44,6 +44,7 @@ mod changes;
 mod declarations;
 mod keys;
 mod ledger;
+mod lists;
 mod open;
 mod organizations;
 mod queries;

@@ -13,23 +13,36 @@ pub(crate) mod keys {
         };
     }
 
+    /// The keys of an import that is under way, or was left behind, are not there for anybody.
+    macro_rules! visible {
+        () => {
+            "(NOT EXISTS (SELECT 1 FROM tollgate_imports) OR k.import_id IS NULL \
+             OR k.import_id NOT IN (SELECT id FROM tollgate_imports))"
+        };
+    }
+
+    pub(crate) const VISIBLE: &str = visible!();
     pub(crate) const FIND: &str = concat!(
         "SELECT s.valid_until, ",
         columns!(),
         ", ",
         super::organizations::columns!(),
         " FROM tollgate_secrets s JOIN tollgate_keys k ON k.id = s.key_id \
-         JOIN tollgate_organizations o ON o.id = k.organization WHERE s.digest = $1"
+         JOIN tollgate_organizations o ON o.id = k.organization WHERE s.digest = $1 AND ",
+        visible!()
     );
     pub(crate) const READ: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM tollgate_keys k WHERE k.id = $1"
+        " FROM tollgate_keys k WHERE k.id = $1 AND ",
+        visible!()
     );
-    pub(crate) const LIST: &str = concat!(
-        "SELECT ",
+    /// What a list shows of its keys.
+    pub(crate) const LISTED: &str = concat!(
+        "SELECT (SELECT max(s.valid_until) FROM tollgate_secrets s WHERE s.key_id = k.id), ",
         columns!(),
-        " FROM tollgate_keys k WHERE k.organization = $1 AND k.id > $2 ORDER BY k.id LIMIT $3"
+        ", coalesce(u.total_requests, 0), coalesce(u.with_old_secret, 0), u.last_used_at, \
+         u.last_address FROM tollgate_keys k LEFT JOIN tollgate_usage u ON u.key_id = k.id"
     );
     pub(crate) const INSERT: &str = "INSERT INTO tollgate_keys (id, organization, name, creator, \
          environment, display_prefix, permissions, ip_rules, plan, limits, not_before, \
@@ -41,7 +54,11 @@ pub(crate) mod keys {
          created_at = $14, rotated_at = $15, revoked_at = $16, version = $17 \
          WHERE id = $1 AND version = $18";
     pub(crate) const DELETE: &str = "DELETE FROM tollgate_keys WHERE id = $1";
-    pub(crate) const EXISTS: &str = "SELECT 1 FROM tollgate_keys WHERE id = $1";
+    pub(crate) const EXISTS: &str = concat!(
+        "SELECT 1 FROM tollgate_keys k WHERE k.id = $1 AND ",
+        visible!()
+    );
+    pub(crate) const USED_ON: &str = "UPDATE tollgate_keys SET last_used_day = $2 WHERE id = $1";
     pub(crate) const INSERT_SECRET: &str =
         "INSERT INTO tollgate_secrets (digest, key_id) VALUES ($1, $2)";
     pub(crate) const END_SECRETS: &str = "UPDATE tollgate_secrets SET valid_until = \

@@ -44,6 +44,13 @@ pub trait Session: Send {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
+    /// Runs a statement that was put together of parts of this crate, and gives its rows.
+    fn fetch_composed(
+        &mut self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
     /// Runs statements one after another, and gives the rows of each. What follows one that fails
     /// is not run.
     fn run(

@@ -7,6 +7,7 @@ use tollgate_core::id::KeyId;
 use tollgate_core::reply::Reply;
 use tollgate_core::usage::{KeyUsage, UsageCount, UsageStore, UsageTotals};
 
+use crate::lists::day;
 use crate::queries::{keys, usage as sql};
 use crate::session::{Backend, Row, Session, Transaction, corrupt, values};
 use crate::store::SqlStore;
@@ -39,7 +40,7 @@ impl<B: Backend> UsageStore for SqlStore<B> {
     }
 }
 
-fn read(mut row: Row) -> Result<UsageTotals, StoreError> {
+pub(crate) fn read(mut row: Row) -> Result<UsageTotals, StoreError> {
     Ok(UsageTotals {
         total_requests: row.take()?,
         with_old_secret: row.take()?,
@@ -60,6 +61,7 @@ async fn add(session: &mut impl Session, usage: &KeyUsage) -> Result<(), StoreEr
     }
     let row = session.fetch_optional(sql::LOCK, values![key]).await?;
     let mut totals = read(row.ok_or_else(|| corrupt("a usage row is missing"))?)?;
+    let before = totals.last_used_at.map(day);
     let requests = usage.counts.iter().map(|count| count.requests);
     totals.total_requests = requests.fold(totals.total_requests, u64::saturating_add);
     totals.with_old_secret = totals.with_old_secret.saturating_add(usage.with_old_secret);
@@ -78,6 +80,10 @@ async fn add(session: &mut impl Session, usage: &KeyUsage) -> Result<(), StoreEr
         totals.last_address.map(|address| address.to_string()),
     ];
     session.execute(sql::WRITE, row).await?;
+    let today = totals.last_used_at.map(day);
+    if today != before {
+        session.execute(keys::USED_ON, values![key, today]).await?;
+    }
     for count in &usage.counts {
         add_count(session, &usage.key, count).await?;
     }

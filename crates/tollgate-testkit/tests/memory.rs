@@ -12,6 +12,10 @@ mod key_store {
     tollgate_testkit::key_store_contract!(super::store);
 }
 
+mod key_lists {
+    tollgate_testkit::key_lists_contract!(super::store);
+}
+
 mod ledger {
     tollgate_testkit::ledger_contract!(super::store);
 }

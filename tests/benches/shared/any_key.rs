@@ -6,7 +6,7 @@ use tollgate::core::id::{KeyId, OrgId};
 use tollgate::core::record::{ApiKey, KeyRecord, Organization};
 use tollgate::core::reply::Reply;
 use tollgate::core::secret::KeyDigest;
-use tollgate::core::store::{KeyStore, Rotation};
+use tollgate::core::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 
 /// Finds the same record for each digest, under an id and a name of its own.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl KeyStore for AnyKey {
         no()
     }
 
-    fn keys(&self, _: &OrgId, _: Option<KeyId>, _: u32) -> Reply<Vec<ApiKey>> {
+    fn list_keys(&self, _: KeyQuery) -> Reply<KeyPage> {
         no()
     }
 

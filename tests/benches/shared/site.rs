@@ -16,7 +16,7 @@ use tollgate::core::memory::MemoryStore;
 use tollgate::core::record::{ApiKey, KeyRecord, Organization};
 use tollgate::core::reply::Reply;
 use tollgate::core::secret::KeyDigest;
-use tollgate::core::store::{KeyStore, Rotation};
+use tollgate::core::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 use tollgate::{Catalog, Gate, GateBuilder, Plan};
 use tollgate_testkit::clock::ManualClock;
 use tower::util::BoxCloneService;
@@ -140,8 +140,8 @@ impl KeyStore for Shared {
         self.0.inner.key(id)
     }
 
-    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
-        self.0.inner.keys(organization, after, limit)
+    fn list_keys(&self, query: KeyQuery) -> Reply<KeyPage> {
+        self.0.inner.list_keys(query)
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {

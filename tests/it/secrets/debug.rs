@@ -15,7 +15,7 @@ use tollgate::core::keyring::{EditKey, NewKey, NewOrganization};
 use tollgate::core::memory::MemoryStore;
 use tollgate::core::reply::Reply;
 use tollgate::core::secret::{Digester, KeyDigest, Secret};
-use tollgate::core::store::{KeyStore, Rotation};
+use tollgate::core::store::{KeyQuery, KeyStore, Rotation};
 use tollgate::credential::Credentials;
 use tollgate::{Bill, CacheSettings, Denial, DenialKind, Gate, Principal};
 use tollgate_sqlx::{SqliteOptions, SqliteStore};
@@ -71,7 +71,7 @@ async fn nothing_that_keeps_keys_shows_one() {
     told.of("KeyFormat", &format);
     told.of("KeyRecord", &record);
     told.of("ApiKey", &keyring.key(&issued.key.id).await.unwrap());
-    told.of("keys", &keyring.keys(&org("umbra"), None, 9).await.unwrap());
+    told.of("keys", &keyring.list_keys(KeyQuery::new()).await.unwrap());
     told.of(
         "Organization",
         &keyring.organization(&org("umbra")).await.unwrap(),

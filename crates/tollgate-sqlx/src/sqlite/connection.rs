@@ -62,6 +62,16 @@ impl Connection {
         store_error(error)
     }
 
+    async fn rows(
+        &mut self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let result = bind(query, values).fetch_all(self.inner()?).await;
+        let rows = result.map_err(|error| self.failed(error))?;
+        rows.iter().map(row).collect()
+    }
+
     /// Begins, commits or rolls back; a connection on which that fails is not used again.
     async fn turn(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let result = sqlx::query(sql).execute(self.inner()?).await;
@@ -98,11 +108,15 @@ impl Session for Connection {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        let result = bind(sqlx::query(sql), values)
-            .fetch_all(self.inner()?)
-            .await;
-        let rows = result.map_err(|error| self.failed(error))?;
-        rows.iter().map(row).collect()
+        self.rows(sqlx::query(sql), values).await
+    }
+
+    async fn fetch_composed(
+        &mut self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(sqlx::query(AssertSqlSafe(sql)), values).await
     }
 
     async fn run(&mut self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -178,6 +192,14 @@ impl Session for WriteTransaction {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         self.connection()?.fetch(sql, values).await
+    }
+
+    async fn fetch_composed(
+        &mut self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.connection()?.fetch_composed(sql, values).await
     }
 
     async fn run(&mut self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, StoreError> {

@@ -26,6 +26,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/sqlite/0003_audit.sql"),
     },
     Migration {
+        version: 4,
+        name: "lists",
+        sql: include_str!("../../migrations/sqlite/0004_lists.sql"),
+    },
+    Migration {
         version: 5,
         name: "accounts",
         sql: include_str!("../../migrations/sqlite/0005_accounts.sql"),

@@ -5,6 +5,9 @@ macro_rules! contracts {
         mod key_store {
             tollgate_testkit::key_store_contract!($make);
         }
+        mod key_lists {
+            tollgate_testkit::key_lists_contract!($make);
+        }
         mod ledger {
             tollgate_testkit::ledger_contract!($make);
         }

@@ -13,7 +13,7 @@ use tollgate_core::rate::Subject;
 use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
-use tollgate_core::store::{CatalogStore, Declaration, KeyStore, Rotation};
+use tollgate_core::store::{CatalogStore, Declaration, KeyPage, KeyQuery, KeyStore, Rotation};
 use tollgate_core::usage::{KeyUsage, UsageStore, UsageTotals};
 
 use super::{FaultyStore, Operation};
@@ -29,11 +29,8 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
         self.run(Operation::Keys, move |store| store.key(&id))
     }
 
-    fn keys(&self, organization: &OrgId, after: Option<KeyId>, limit: u32) -> Reply<Vec<ApiKey>> {
-        let organization = organization.clone();
-        self.run(Operation::Keys, move |store| {
-            store.keys(&organization, after, limit)
-        })
+    fn list_keys(&self, query: KeyQuery) -> Reply<KeyPage> {
+        self.run(Operation::Keys, move |store| store.list_keys(query))
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {

@@ -8,7 +8,7 @@ use tollgate_core::ip::IpRules;
 use tollgate_core::plan::Plan;
 use tollgate_core::record::{ApiKey, KeyStatus, OrgStatus, Organization, Permissions};
 use tollgate_core::reply::BoxFuture;
-use tollgate_core::store::Rotation;
+use tollgate_core::store::{KeyPage, KeyQuery, Rotation};
 
 use super::*;
 
@@ -59,7 +59,7 @@ impl KeyStore for One {
         unreachable!()
     }
 
-    fn keys(&self, _: &OrgId, _: Option<KeyId>, _: u32) -> Reply<Vec<ApiKey>> {
+    fn list_keys(&self, _: KeyQuery) -> Reply<KeyPage> {
         unreachable!()
     }
 
