@@ -9,12 +9,13 @@ use crate::clock::Timestamp;
 use crate::id::{KeyId, OrgId};
 use crate::reply::Reply;
 
-/// Who makes a change: `user:alice`, `system`, `cli:root`; in which session, and from where.
+/// Who makes a change: `user:alice`, `system`, `cli:root`; in which session, from where, and why.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Actor {
     name: String,
     session: Option<String>,
     address: Option<IpAddr>,
+    reason: Option<String>,
 }
 
 impl Actor {
@@ -36,6 +37,7 @@ impl Actor {
             name: name.into(),
             session: None,
             address: None,
+            reason: None,
         }
     }
 
@@ -50,6 +52,13 @@ impl Actor {
     #[must_use]
     pub const fn from_address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Says why, in their words: the reason of every change that is made in this name.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
         self
     }
 
@@ -70,6 +79,12 @@ impl Actor {
     pub const fn address(&self) -> Option<IpAddr> {
         self.address
     }
+
+    /// Why, if they said so.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
 }
 
 impl fmt::Display for Actor {
@@ -89,6 +104,27 @@ pub struct Change {
     pub at: Timestamp,
     /// Why, in the actor's words.
     pub reason: Option<String>,
+}
+
+impl Change {
+    /// A change that an actor makes now, for the reason that they gave.
+    ///
+    /// ```
+    /// use tollgate_core::change::{Actor, Change};
+    /// use tollgate_core::clock::Timestamp;
+    ///
+    /// let actor = Actor::named("cli:root").because("ticket 4711");
+    /// let change = Change::by(&actor, Timestamp::from_secs(1));
+    /// assert_eq!(change.reason.as_deref(), Some("ticket 4711"));
+    /// ```
+    #[must_use]
+    pub fn by(actor: &Actor, at: Timestamp) -> Self {
+        Self {
+            actor: actor.clone(),
+            at,
+            reason: actor.reason.clone(),
+        }
+    }
 }
 
 /// What a row of the change feed is about.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::change::{Actor, Change, ChangeKind, ChangeListener};
-use crate::clock::{Clock, Moment, Timestamp};
+use crate::clock::{Clock, Moment};
 use crate::deadline::within;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{KeyId, OrgId};
@@ -144,7 +144,7 @@ impl Keyring {
         );
         self.ask(
             self.store
-                .insert_key(key.clone(), digest, change(actor, now)),
+                .insert_key(key.clone(), digest, Change::by(actor, now)),
         )
         .await?;
         drop(told);
@@ -250,7 +250,7 @@ impl Keyring {
         let told = self.tell(ChangeKind::KeyChanged, Some(*id), None);
         let now = self.now().wall;
         let deleted = self
-            .ask(self.store.delete_key(id, change(actor, now)))
+            .ask(self.store.delete_key(id, Change::by(actor, now)))
             .await;
         drop(told);
         deleted.map_err(|error| KeyringError::missing_or(error, "key", id))
@@ -301,7 +301,7 @@ impl Keyring {
             let mut key = self.key(id).await?;
             let rotation = edit(&mut key)?;
             let told = self.tell(ChangeKind::KeyChanged, Some(*id), Some(&key.organization));
-            let change = change(actor, self.now().wall);
+            let change = Change::by(actor, self.now().wall);
             let updated = self.ask(self.store.update_key(key, rotation, change)).await;
             drop(told);
             match updated {
@@ -355,14 +355,6 @@ impl Drop for Told<'_> {
         for listener in self.listeners {
             listener.changed(self.kind, self.key.as_ref(), self.organization.as_ref());
         }
-    }
-}
-
-fn change(actor: &Actor, at: Timestamp) -> Change {
-    Change {
-        actor: actor.clone(),
-        at,
-        reason: None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The organizations that own the keys.
 
-use crate::change::{Actor, ChangeKind};
+use crate::change::{Actor, Change, ChangeKind};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::OrgId;
 use crate::ip::IpRules;
-use crate::keyring::{Keyring, KeyringError, RETRIES, change, check_plan};
+use crate::keyring::{Keyring, KeyringError, RETRIES, check_plan};
 use crate::plan::Limits;
 use crate::record::{OrgStatus, Organization};
 
@@ -74,7 +74,7 @@ impl Keyring {
         }
         let inserted = self
             .store
-            .insert_organization(organization.clone(), change(actor, now));
+            .insert_organization(organization.clone(), Change::by(actor, now));
         match self.ask(inserted).await {
             Err(error) if error.kind() == StoreErrorKind::Conflict => Err(
                 KeyringError::already_exists("organization", &organization.id),
@@ -234,7 +234,7 @@ impl Keyring {
             let mut organization = self.organization(id).await?;
             edit(&mut organization);
             let told = self.tell(ChangeKind::OrganizationChanged, None, Some(id));
-            let change = change(actor, self.now().wall);
+            let change = Change::by(actor, self.now().wall);
             let updated = self
                 .ask(self.store.update_organization(organization, change))
                 .await;

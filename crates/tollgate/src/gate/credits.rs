@@ -104,11 +104,7 @@ impl Credits<'_> {
     }
 
     fn change(self, actor: &Actor) -> Change {
-        Change {
-            actor: actor.clone(),
-            at: self.0.clock().now().wall,
-            reason: None,
-        }
+        Change::by(actor, self.0.clock().now().wall)
     }
 
     async fn ask<T: Send + 'static>(self, reply: Reply<T>) -> Result<T, StoreError> {
