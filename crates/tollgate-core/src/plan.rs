@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use self::limits::LimitsBody;
 pub use self::limits::{CountPer, Limits, MAX_RATES};
+pub use self::text::parse_duration;
 use self::text::{Quota, Rate};
 use crate::clock::Timestamp;
 use crate::credits::Allowance;

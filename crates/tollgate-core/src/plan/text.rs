@@ -9,6 +9,9 @@ use crate::quota::{QuotaLimit, QuotaPeriod};
 use crate::rate::{RateKind, RateLimit};
 use crate::shorthand::Value;
 
+/// A week can be read, but is written in days: so what was written stays readable to older versions.
+const WEEK: (&str, u64) = ("w", 604_800_000_000);
+
 /// Units of time and their microseconds, longest first.
 const UNITS: [(&str, u64); 6] = [
     ("d", 86_400_000_000),
@@ -21,10 +24,37 @@ const UNITS: [(&str, u64); 6] = [
 
 const WORDS: [(&str, &str); 3] = [("second", "1s"), ("minute", "1m"), ("hour", "1h")];
 
+/// Reads a duration as people write it: `2w`, `90d`, `12h`, `30m`, `45s`, `500ms`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tollgate_core::plan::parse_duration;
+///
+/// assert_eq!(parse_duration("30m")?, Duration::from_secs(1800));
+/// assert_eq!(
+///     parse_duration("1 hour").unwrap_err().to_string(),
+///     "duration: `1 hour` is not like `90d`, `12h`, `30m`, `45s` or `2w`",
+/// );
+/// # Ok::<(), tollgate_core::invalid::Invalid>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Invalid`] if it is no number with a unit, or too long to be counted.
+pub fn parse_duration(text: &str) -> Result<Duration, Invalid> {
+    read_duration(text).ok_or_else(|| {
+        let shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+        let reason = format!("`{shown}` is not like `90d`, `12h`, `30m`, `45s` or `2w`");
+        Invalid::new("duration", reason)
+    })
+}
+
 /// Reads `90d`, `15m` or `500ms`.
 pub(crate) fn read_duration(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
-    let (_, micros) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let mut units = std::iter::once(&WEEK).chain(&UNITS);
+    let (_, micros) = units.find(|(name, _)| *name == unit)?;
     let count: u64 = digits.parse().ok()?;
     Some(Duration::from_micros(count.checked_mul(*micros)?))
 }
@@ -231,6 +261,7 @@ mod tests {
             assert_eq!(write_duration(duration), text);
         }
         assert_eq!(write_duration(Duration::from_hours(2)), "2h");
+        assert_eq!(write_duration(read_duration("2w").unwrap()), "14d");
         for text in ["", "d", "90", "90 d", "-1d", "1y", "99999999999999d", "1é"] {
             assert_eq!(read_duration(text), None, "{text}");
         }
