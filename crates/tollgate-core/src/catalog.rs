@@ -303,6 +303,18 @@ impl Catalog {
         self.plans().any(|plan| plan.classes.contains_key(class))
     }
 
+    /// Says that there is no such plan, and which one may be meant.
+    pub(crate) fn unknown_plan(&self, name: &str) -> Invalid {
+        let known = self.plans().map(|plan| plan.name.as_str());
+        Invalid::new("plan", undeclared(name, known))
+    }
+
+    /// Says that there is no such preset, and which one may be meant.
+    pub(crate) fn unknown_preset(&self, name: &str) -> Invalid {
+        let known = self.presets().map(|preset| preset.name.as_str());
+        Invalid::new("preset", undeclared(name, known))
+    }
+
     fn declared(&self, id: ScopeId) -> Option<&Scope> {
         self.0.spec.scopes.get(id.index())
     }
@@ -319,6 +331,11 @@ impl Catalog {
         let known = self.scopes().map(|scope| scope.name.as_str());
         format!("{} is not declared{}", told(name), hint(name, known, ""))
     }
+}
+
+fn undeclared<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let hint = hint(name, known, "");
+    format!("{} is not declared in the catalog{hint}", told(name))
 }
 
 /// Catalogs are equal that declare the same in the same order.

@@ -371,10 +371,9 @@ fn check_permissions(
     forced: bool,
 ) -> Result<(), Invalid> {
     match permissions {
-        Permissions::Preset(name) if catalog.preset(name).is_none() => Err(Invalid::new(
-            "preset",
-            format!("`{name}` is not declared in the catalog"),
-        )),
+        Permissions::Preset(name) if catalog.preset(name).is_none() => {
+            Err(catalog.unknown_preset(name))
+        }
         Permissions::Preset(_) => Ok(()),
         Permissions::Scopes(scopes) => {
             let names = || scopes.iter().map(String::as_str);
@@ -389,9 +388,7 @@ fn check_permissions(
 
 fn check_plan(plan: &str, catalog: &Catalog) -> Result<(), Invalid> {
     if catalog.plan(plan).is_none() {
-        let shown: String = plan.chars().take(64).flat_map(char::escape_debug).collect();
-        let reason = format!("`{shown}` is not declared in the catalog");
-        return Err(Invalid::new("plan", reason));
+        return Err(catalog.unknown_plan(plan));
     }
     Ok(())
 }
