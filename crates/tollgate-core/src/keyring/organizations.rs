@@ -3,6 +3,7 @@
 use crate::change::{Actor, Change, ChangeKind};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::OrgId;
+use crate::invalid::Invalid;
 use crate::ip::IpRules;
 use crate::keyring::{Keyring, KeyringError, RETRIES, check_plan};
 use crate::plan::Limits;
@@ -54,6 +55,9 @@ impl Keyring {
         actor: &Actor,
     ) -> Result<Organization, KeyringError> {
         check_plan(&new.plan, &self.catalog)?;
+        for (kind, value) in &new.resources {
+            check_resource(kind, value)?;
+        }
         let now = self.now().wall;
         let mut organization = Organization {
             id: new.id,
@@ -174,11 +178,13 @@ impl Keyring {
             .await
     }
 
-    /// Gives an organization a resource; nothing changes if it has it.
+    /// Gives an organization a resource; nothing changes if it has it. A kind has 1 to 64 bytes, a
+    /// value 1 to 1024, without blanks around it and without control characters.
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such organization, or the store fails.
+    /// [`KeyringError`] if there is no such organization, this is no kind or no value, or the store
+    /// fails.
     pub async fn add_resource(
         &self,
         id: &OrgId,
@@ -186,6 +192,7 @@ impl Keyring {
         value: &str,
         actor: &Actor,
     ) -> Result<Organization, KeyringError> {
+        check_resource(kind, value)?;
         self.update_org(id, actor, |org| {
             org.resources
                 .entry(kind.to_owned())
@@ -210,6 +217,9 @@ impl Keyring {
         self.update_org(id, actor, |org| {
             if let Some(values) = org.resources.get_mut(kind) {
                 values.remove(value);
+                if values.is_empty() {
+                    org.resources.remove(kind);
+                }
             }
         })
         .await
@@ -251,5 +261,49 @@ impl Keyring {
             "organization {id} is being changed by others all the time"
         ))
         .into())
+    }
+}
+
+/// What a request asks for is trimmed before it is compared, so a blank around a value would never
+/// match; and control characters are for nobody to read.
+fn check_resource(kind: &str, value: &str) -> Result<(), Invalid> {
+    for (place, text, longest) in [("resource kind", kind, 64), ("resource", value, 1024)] {
+        let blank = text.is_empty() || text.trim() != text;
+        if blank || text.len() > longest || text.chars().any(char::is_control) {
+            let shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+            let reason = format!(
+                "`{shown}` is not 1 to {longest} bytes without control characters and without \
+                 blanks around them"
+            );
+            return Err(Invalid::new(place, reason));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_what_a_request_can_ask_for() {
+        for (kind, value) in [("domain", "acme.example"), ("web site", "Ä b"), ("k", "*")] {
+            check_resource(kind, value).unwrap();
+        }
+        check_resource(&"k".repeat(64), &"v".repeat(1024)).unwrap();
+        let long = "v".repeat(1025);
+        for (kind, value, place) in [
+            ("", "v", "resource kind"),
+            (" k", "v", "resource kind"),
+            (&"k".repeat(65), "v", "resource kind"),
+            ("k", "", "resource"),
+            ("k", "v ", "resource"),
+            ("k", "a\u{1b}b", "resource"),
+            ("k", &long, "resource"),
+        ] {
+            let refused = check_resource(kind, value).unwrap_err();
+            assert_eq!(refused.place(), place, "{kind:?} {value:?}");
+            assert!(refused.to_string().len() < 300);
+        }
     }
 }
