@@ -8,6 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct OpenError {
     message: String,
+    missing: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -15,8 +16,22 @@ impl OpenError {
     pub(crate) const fn new(message: String) -> Self {
         Self {
             message,
+            missing: false,
             source: None,
         }
+    }
+
+    pub(crate) fn missing(message: String) -> Self {
+        Self {
+            missing: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether there is no such database, and none was to be made.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        self.missing
     }
 
     pub(crate) fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {

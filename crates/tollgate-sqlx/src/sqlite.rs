@@ -36,6 +36,7 @@ pub struct SqliteOptions {
     location: String,
     synchronous: SqliteSynchronous,
     audit: AuditKey,
+    existing: bool,
 }
 
 impl SqliteOptions {
@@ -45,7 +46,15 @@ impl SqliteOptions {
             location: location.into(),
             synchronous: SqliteSynchronous::Full,
             audit: AuditKey::default(),
+            existing: false,
         }
+    }
+
+    /// Opens what Tollgate has made, and makes nothing: a file that is missing, or has no tables of
+    /// Tollgate, is an error.
+    pub const fn existing(mut self) -> Self {
+        self.existing = true;
+        self
     }
 
     /// Seals the audit trail with a key, so that who can write to the database cannot write the
@@ -71,12 +80,12 @@ impl SqliteOptions {
         let (backend, shown) = match Location::parse(&self.location)? {
             Location::Memory => (Sqlite::in_memory(), "the database in memory".to_owned()),
             Location::File(path) => {
-                file::prepare(&path)?;
+                file::prepare(&path, self.existing)?;
                 let shown = format!("`{}`", path.display());
                 (Sqlite::on_file(&path, self.synchronous), shown)
             }
         };
-        migrations::run(&backend.writer, &shown).await?;
+        migrations::run(&backend.writer, &shown, self.existing).await?;
         Ok(SqlStore::new(backend, self.audit))
     }
 }

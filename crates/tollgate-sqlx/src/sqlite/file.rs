@@ -6,13 +6,18 @@ use std::path::Path;
 
 use crate::open::OpenError;
 
-/// Makes the file if there is none. Its owner alone may read it: it holds what every key may do.
+/// Makes the file if there is none, unless it has to exist. Its owner alone may read it: it holds what every key may do.
 /// SQLite gives its log the same mode.
-pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
+pub(super) fn prepare(path: &Path, existing: bool) -> Result<(), OpenError> {
     let shown = path.display();
     if path.is_dir() {
         return Err(OpenError::new(format!(
             "`{shown}` is a directory, not a database file"
+        )));
+    }
+    if existing && !path.exists() {
+        return Err(OpenError::missing(format!(
+            "there is no database `{shown}`"
         )));
     }
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());

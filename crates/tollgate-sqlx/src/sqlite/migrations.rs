@@ -51,7 +51,9 @@ struct Migration {
 }
 
 /// Applies what is missing, in one transaction: of two processes that start together, one does.
-pub(super) async fn run(writer: &Writer, shown: &str) -> Result<(), OpenError> {
+///
+/// A database that has to exist has had a migration before.
+pub(super) async fn run(writer: &Writer, shown: &str, existing: bool) -> Result<(), OpenError> {
     let refused = |error: sqlx::Error| {
         let message = if is_no_database(&error) {
             format!("{shown} is not an SQLite database")
@@ -64,7 +66,12 @@ pub(super) async fn run(writer: &Writer, shown: &str) -> Result<(), OpenError> {
     let connection = turn.connection().map_err(refused)?;
     let begun = sqlx::Connection::begin_with(connection, "BEGIN IMMEDIATE");
     let mut transaction = begun.await.map_err(refused)?;
-    let newest = migrate(&mut transaction).await.map_err(refused)?;
+    let applied = applied(&mut transaction).await.map_err(refused)?;
+    if existing && applied == 0 {
+        let message = format!("{shown} is not a database of Tollgate: it has none of its tables");
+        return Err(OpenError::new(message));
+    }
+    let newest = migrate(&mut transaction, applied).await.map_err(refused)?;
     let known = MIGRATIONS.last().map_or(0, |last| last.version);
     if newest > known {
         let message = format!("{shown} was written by a newer version of Tollgate");
@@ -73,13 +80,15 @@ pub(super) async fn run(writer: &Writer, shown: &str) -> Result<(), OpenError> {
     transaction.commit().await.map_err(refused)
 }
 
-/// Applies what is missing, and says which version the database is at.
-async fn migrate(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+/// The version that the database is at; 0 if it was not made by Tollgate.
+async fn applied(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query(HISTORY).execute(&mut *connection).await?;
     let newest = "SELECT coalesce(max(version), 0) FROM tollgate_migrations";
-    let mut at: i64 = sqlx::query_scalar(newest)
-        .fetch_one(&mut *connection)
-        .await?;
+    sqlx::query_scalar(newest).fetch_one(connection).await
+}
+
+/// Applies what is missing since a version, and says which one the database is at then.
+async fn migrate(connection: &mut SqliteConnection, mut at: i64) -> Result<i64, sqlx::Error> {
     for migration in MIGRATIONS {
         if migration.version <= at {
             continue;

@@ -11,7 +11,7 @@ use tollgate_core::change::{ChangeFeed, ChangeKind};
 use tollgate_core::credits::{Grant, Ledger};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::store::{CatalogStore, Declaration, KeyStore};
-use tollgate_sqlx::SqliteStore;
+use tollgate_sqlx::{SqliteOptions, SqliteStore};
 use tollgate_testkit::records::{
     api_key, at, change, digest, hold_request, key_id, org, organization,
 };
@@ -105,6 +105,28 @@ async fn a_new_file_is_its_owners_alone() {
         files += 1;
     }
     assert_eq!(files, 3, "the database, its log and the log's index");
+}
+
+#[tokio::test]
+async fn what_has_to_exist_is_not_made() {
+    let (dir, path) = place();
+    let shown = path.display();
+    let existing = async || {
+        let options = SqliteOptions::new(path.to_str().unwrap()).existing();
+        options.open().await.map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        existing().await.unwrap_err(),
+        format!("there is no database `{shown}`")
+    );
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(
+        existing().await.unwrap_err(),
+        format!("`{shown}` is not a database of Tollgate: it has none of its tables")
+    );
+    open(&path).await.close().await;
+    existing().await.unwrap().close().await;
 }
 
 #[tokio::test]
