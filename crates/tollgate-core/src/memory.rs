@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -42,6 +43,7 @@ struct Tables {
     /// The key of each secret; an old secret with the point until which it is good.
     secrets: HashMap<KeyDigest, (KeyId, Option<Timestamp>)>,
     usage: HashMap<KeyId, UsageTotals>,
+    usage_counts: BTreeMap<(KeyId, Timestamp, Arc<str>, Arc<str>), u64>,
     changes: Vec<Changed>,
     trail: BTreeMap<Option<OrgId>, Vec<AuditRecord>>,
     declaration: Option<Declaration>,

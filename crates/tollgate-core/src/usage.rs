@@ -10,6 +10,10 @@ use crate::clock::Timestamp;
 use crate::id::KeyId;
 use crate::reply::Reply;
 
+pub use query::{UsageOf, UsagePeriod, UsageQuery, UsageRow};
+
+mod query;
+
 /// Keeps usage counters. They are statistics: credits and quotas do not depend on them.
 pub trait UsageStore: fmt::Debug + Send + Sync + 'static {
     /// Adds a batch, whole or not at all. Keys that are unknown are ignored.
@@ -17,6 +21,10 @@ pub trait UsageStore: fmt::Debug + Send + Sync + 'static {
 
     /// Reads a key's totals; zeros if it was never used.
     fn usage(&self, key: &KeyId) -> Reply<UsageTotals>;
+
+    /// Adds up hourly counters, ordered by period, key, route and outcome. Where nothing was
+    /// counted, there is no row.
+    fn usage_counts(&self, query: UsageQuery) -> Reply<Vec<UsageRow>>;
 }
 
 /// What one key did since the last batch.

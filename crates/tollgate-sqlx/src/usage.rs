@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::KeyId;
 use tollgate_core::reply::Reply;
-use tollgate_core::usage::{KeyUsage, UsageCount, UsageStore, UsageTotals};
+use tollgate_core::usage::{
+    KeyUsage, UsageCount, UsageOf, UsagePeriod, UsageQuery, UsageRow, UsageStore, UsageTotals,
+};
 
 use crate::lists::day;
 use crate::queries::{keys, usage as sql};
-use crate::session::{Backend, Row, Session, Transaction, corrupt, values};
+use crate::session::{Backend, Row, Session, Transaction, Value, corrupt, values};
 use crate::store::SqlStore;
 
 impl<B: Backend> UsageStore for SqlStore<B> {
@@ -38,6 +40,56 @@ impl<B: Backend> UsageStore for SqlStore<B> {
             row.await?.map_or_else(|| Ok(UsageTotals::default()), read)
         })
     }
+
+    fn usage_counts(&self, query: UsageQuery) -> Reply<Vec<UsageRow>> {
+        let backend = self.backend.clone();
+        Reply::later(async move {
+            let (text, values) = counts(&query);
+            let mut session = backend.read().await?;
+            let rows = session.fetch_composed(text, values).await?;
+            rows.into_iter().map(read_count).collect()
+        })
+    }
+}
+
+/// The statement of a query, and its values.
+fn counts(query: &UsageQuery) -> (String, Vec<Value>) {
+    let start = match query.per {
+        UsagePeriod::Whole => "CAST($2 AS INTEGER)",
+        UsagePeriod::Day => "c.hour - ((c.hour % 86400000000) + 86400000000) % 86400000000",
+        UsagePeriod::Hour => "c.hour",
+    };
+    let told = |apart: bool, column: &'static str| if apart { column } else { "NULL" };
+    let (of, join) = match &query.of {
+        UsageOf::Key(id) => (Value::from(id.as_bytes()), "c.key_id"),
+        UsageOf::Organization(id) => (id.as_str().into(), "k.organization"),
+    };
+    // A sum that is too large for a number would be an error; as a float it is the largest one.
+    let text = format!(
+        "SELECT {start}, {}, {}, {}, CAST(total(c.requests) AS INTEGER) \
+         FROM tollgate_usage_counts c JOIN tollgate_keys k ON k.id = c.key_id \
+         WHERE {join} = $1 AND c.hour >= $2 AND c.hour < $3 AND {} \
+         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $4",
+        told(query.key, "c.key_id"),
+        told(query.route, "c.route"),
+        told(query.outcome, "c.outcome"),
+        keys::VISIBLE,
+    );
+    let limit = query.limit.min(UsageQuery::MOST);
+    (
+        text,
+        vec![of, query.from.into(), query.until.into(), limit.into()],
+    )
+}
+
+fn read_count(mut row: Row) -> Result<UsageRow, StoreError> {
+    Ok(UsageRow {
+        start: row.take()?,
+        key: row.take()?,
+        route: row.take::<Option<String>>()?.map(Into::into),
+        outcome: row.take::<Option<String>>()?.map(Into::into),
+        requests: row.take()?,
+    })
 }
 
 pub(crate) fn read(mut row: Row) -> Result<UsageTotals, StoreError> {

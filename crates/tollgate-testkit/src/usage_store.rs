@@ -2,6 +2,7 @@
 //!
 //! [`usage_store_contract!`](crate::usage_store_contract) makes one test of each case.
 #![expect(
+    clippy::arithmetic_side_effects,
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     reason = "a case panics when the store breaks its contract"
@@ -9,10 +10,13 @@
 
 use std::net::IpAddr;
 
+use tollgate_core::clock::Timestamp;
 use tollgate_core::store::KeyStore;
-use tollgate_core::usage::{KeyUsage, UsageCount, UsageStore, UsageTotals};
+use tollgate_core::usage::{
+    KeyUsage, UsageCount, UsageOf, UsagePeriod, UsageQuery, UsageRow, UsageStore, UsageTotals,
+};
 
-use crate::records::{api_key, at, change, digest, key_id, organization};
+use crate::records::{api_key, at, change, digest, key_id, org, organization};
 
 /// Makes a test of every case, with the store that `$make` builds.
 #[macro_export]
@@ -27,6 +31,9 @@ macro_rules! usage_store_contract {
             an_unknown_address_keeps_the_last_known_one,
             counts_do_not_overflow,
             a_deleted_key_has_no_usage,
+            counters_are_added_up_as_asked,
+            counters_of_days_begin_with_the_day,
+            counters_have_an_end,
         }
     };
 }
@@ -155,4 +162,145 @@ pub async fn a_deleted_key_has_no_usage<S: KeyStore + UsageStore>(store: &S) {
     store.record_usage(batch).await.unwrap();
     let usage = store.usage(&key_id(1)).await.unwrap();
     assert_eq!(usage, UsageTotals::default());
+}
+
+const HOUR: u64 = 3_600;
+
+/// Three keys, of which the third is another's, in three hours from the start.
+async fn counted<S: KeyStore + UsageStore>(store: &S) {
+    with_key(store).await;
+    let made = store.insert_organization(organization("other"), change(0));
+    made.await.unwrap();
+    for (n, owner) in [(2, "acme"), (3, "other")] {
+        let key = api_key(n.into(), owner);
+        store.insert_key(key, digest(n), change(0)).await.unwrap();
+    }
+    let count = |hour, route: &str, outcome: &str, requests| UsageCount {
+        route: route.into(),
+        outcome: outcome.into(),
+        hour: at(HOUR.saturating_mul(hour)),
+        requests,
+    };
+    for (n, counts) in [
+        (
+            1,
+            vec![count(0, "GET /a", "2xx", 1), count(1, "GET /a", "2xx", 2)],
+        ),
+        (
+            1,
+            vec![count(0, "GET /a", "2xx", 4), count(0, "GET /b", "4xx", 8)],
+        ),
+        (
+            2,
+            vec![count(1, "GET /a", "4xx", 16), count(2, "GET /a", "2xx", 32)],
+        ),
+        (3, vec![count(0, "GET /a", "2xx", 64)]),
+    ] {
+        let used = used(n, 1, "192.0.2.1", 0);
+        let batch = vec![KeyUsage { counts, ..used }];
+        store.record_usage(batch).await.unwrap();
+    }
+}
+
+async fn asked<S: UsageStore>(store: &S, query: UsageQuery) -> Vec<UsageRow> {
+    store.usage_counts(query).await.unwrap()
+}
+
+/// A row of so many hours from the start, of key 0 if keys are not told apart.
+fn row(hour: u64, key: u32, route: &str, outcome: &str, requests: u64) -> UsageRow {
+    UsageRow {
+        start: at(HOUR.saturating_mul(hour)),
+        key: (key > 0).then(|| key_id(key)),
+        route: (!route.is_empty()).then(|| route.into()),
+        outcome: (!outcome.is_empty()).then(|| outcome.into()),
+        requests,
+    }
+}
+
+/// Of a key or of all keys of an organization; of hours that begin in time; what is not told
+/// apart is added up.
+pub async fn counters_are_added_up_as_asked<S: KeyStore + UsageStore>(store: &S) {
+    counted(store).await;
+    let hours = |of, from: u64, until: u64| {
+        let at = |hour: u64| at(HOUR.saturating_mul(hour));
+        UsageQuery::new(of, at(from), at(until))
+    };
+    let acme = |from, until| hours(UsageOf::Organization(org("acme")), from, until);
+    let first = |from, until| hours(UsageOf::Key(key_id(1)), from, until);
+    assert_eq!(asked(store, acme(0, 3)).await, [row(0, 0, "", "", 63)]);
+    assert_eq!(asked(store, acme(1, 2)).await, [row(1, 0, "", "", 18)]);
+    assert_eq!(asked(store, first(0, 9)).await, [row(0, 0, "", "", 15)]);
+    assert_eq!(asked(store, first(2, 9)).await, []);
+    let nobody = UsageOf::Organization(org("nobody"));
+    assert_eq!(asked(store, hours(nobody, 0, 9)).await, []);
+    assert_eq!(
+        asked(store, acme(0, 9).by_key()).await,
+        [row(0, 1, "", "", 15), row(0, 2, "", "", 48)]
+    );
+    assert_eq!(
+        asked(store, acme(0, 9).by_route()).await,
+        [row(0, 0, "GET /a", "", 55), row(0, 0, "GET /b", "", 8)]
+    );
+    assert_eq!(
+        asked(store, acme(0, 9).per(UsagePeriod::Hour)).await,
+        [
+            row(0, 0, "", "", 13),
+            row(1, 0, "", "", 18),
+            row(2, 0, "", "", 32),
+        ]
+    );
+    let all = acme(0, 2).per(UsagePeriod::Hour).by_outcome();
+    assert_eq!(
+        asked(store, all.by_route().by_key()).await,
+        [
+            row(0, 1, "GET /a", "2xx", 5),
+            row(0, 1, "GET /b", "4xx", 8),
+            row(1, 1, "GET /a", "2xx", 2),
+            row(1, 2, "GET /a", "4xx", 16),
+        ]
+    );
+    store.delete_key(&key_id(1), change(9)).await.unwrap();
+    assert_eq!(asked(store, first(0, 9)).await, []);
+    assert_eq!(asked(store, acme(0, 9)).await, [row(0, 0, "", "", 48)]);
+}
+
+/// Days are those of UTC.
+pub async fn counters_of_days_begin_with_the_day<S: KeyStore + UsageStore>(store: &S) {
+    with_key(store).await;
+    let day = Timestamp::from_secs(20_000 * 86_400);
+    let count = |secs: i64, requests| UsageCount {
+        route: "GET /a".into(),
+        outcome: "2xx".into(),
+        hour: Timestamp::from_secs(20_000 * 86_400 + secs),
+        requests,
+    };
+    let counts = vec![
+        count(-3_600, 1),
+        count(0, 2),
+        count(82_800, 4),
+        count(86_400, 8),
+    ];
+    let used = used(1, 1, "192.0.2.1", 0);
+    let batch = vec![KeyUsage { counts, ..used }];
+    store.record_usage(batch).await.unwrap();
+    let of = UsageOf::Key(key_id(1));
+    let until = Timestamp::from_secs(20_002 * 86_400);
+    let query = UsageQuery::new(of, Timestamp::from_secs(0), until);
+    let rows = asked(store, query.per(UsagePeriod::Day)).await;
+    let days: Vec<_> = rows.iter().map(|row| (row.start, row.requests)).collect();
+    let after = |days: i64| Timestamp::from_secs((20_000 + days) * 86_400);
+    assert_eq!(days, [(after(-1), 1), (day, 6), (after(1), 8)]);
+}
+
+/// And a sum that is as high as it goes stays there.
+pub async fn counters_have_an_end<S: KeyStore + UsageStore>(store: &S) {
+    counted(store).await;
+    let of = UsageOf::Organization(org("acme"));
+    let query = UsageQuery::new(of, at(0), at(9 * HOUR)).per(UsagePeriod::Hour);
+    let two = asked(store, query.clone().limit(2)).await;
+    assert_eq!(two, [row(0, 0, "", "", 13), row(1, 0, "", "", 18)]);
+    let most = vec![used(2, 1, "192.0.2.1", i64::MAX.unsigned_abs())];
+    store.record_usage(most).await.unwrap();
+    let rows = asked(store, query.limit(1)).await;
+    assert!(rows.first().unwrap().requests >= i64::MAX.unsigned_abs());
 }

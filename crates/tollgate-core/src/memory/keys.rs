@@ -121,6 +121,7 @@ impl KeyStore for MemoryStore {
         };
         tables.secrets.retain(|_, (owner, _)| owner != id);
         tables.usage.remove(id);
+        tables.usage_counts.retain(|(owner, ..), _| owner != id);
         let event = (AuditEvent::key_deleted(&key), &change);
         tables.log(ChangeKind::KeyChanged, Some(*id), &key.organization, event);
         Reply::ready(())

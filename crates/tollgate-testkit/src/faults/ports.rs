@@ -14,7 +14,7 @@ use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::{CatalogStore, Declaration, KeyPage, KeyQuery, KeyStore, Rotation};
-use tollgate_core::usage::{KeyUsage, UsageStore, UsageTotals};
+use tollgate_core::usage::{KeyUsage, UsageQuery, UsageRow, UsageStore, UsageTotals};
 
 use super::{FaultyStore, Operation};
 
@@ -170,6 +170,10 @@ impl<S: UsageStore> UsageStore for FaultyStore<S> {
     fn usage(&self, key: &KeyId) -> Reply<UsageTotals> {
         let key = *key;
         self.run(Operation::Usage, move |store| store.usage(&key))
+    }
+
+    fn usage_counts(&self, query: UsageQuery) -> Reply<Vec<UsageRow>> {
+        self.run(Operation::Usage, move |store| store.usage_counts(query))
     }
 }
 
