@@ -156,7 +156,7 @@ impl Accounts {
     pub async fn create_user(&self, new: NewUser, actor: &Actor) -> Result<User, KeyringError> {
         let now = self.clock.now().wall;
         let (user, password) = new.made(now)?;
-        let change = change(actor, now);
+        let change = Change::by(actor, now);
         match self
             .ask(self.store.insert_user(user.clone(), password, change))
             .await
@@ -263,7 +263,7 @@ impl Accounts {
     ///
     /// [`KeyringError`] if there is no such user, or the store fails.
     pub async fn delete_user(&self, id: &UserId, actor: &Actor) -> Result<(), KeyringError> {
-        let change = change(actor, self.clock.now().wall);
+        let change = Change::by(actor, self.clock.now().wall);
         let deleted = self.ask(self.store.delete_user(id, change)).await;
         deleted.map_err(|error| KeyringError::missing_or(error, "user", id))
     }
@@ -295,7 +295,7 @@ impl Accounts {
         for _ in 0..RETRIES {
             let mut user = self.user(id).await?;
             edit(&mut user);
-            let change = change(actor, self.clock.now().wall);
+            let change = Change::by(actor, self.clock.now().wall);
             let updated = self.store.update_user(user, password.clone(), change);
             match self.ask(updated).await {
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
@@ -316,13 +316,5 @@ impl fmt::Debug for Accounts {
         f.debug_struct("Accounts")
             .field("store", &self.store)
             .finish_non_exhaustive()
-    }
-}
-
-fn change(actor: &Actor, at: Timestamp) -> Change {
-    Change {
-        actor: actor.clone(),
-        at,
-        reason: None,
     }
 }

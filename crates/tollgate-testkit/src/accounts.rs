@@ -210,18 +210,16 @@ pub async fn a_new_password_and_being_disabled_end_every_session<S: AccountStore
     add(store, 2).await;
     begin(store, 9, 2).await;
     let mut user = add(store, 1).await;
-    let mut sessions = 0_u8;
-    for (password, disabled, ends) in [
-        (None, false, false),
-        (Some(hash("second")), false, true),
-        (None, true, true),
+    for (session, password, disabled, ends) in [
+        (1, None, false, false),
+        (2, Some(hash("second")), false, true),
+        (3, None, true, true),
     ] {
-        sessions += 1;
-        begin(store, sessions, 1).await;
+        begin(store, session, 1).await;
         user.disabled = disabled;
         let updated = store.update_user(user, password, change(20));
         user = updated.await.unwrap();
-        let found = store.find_session(&digest(sessions)).await.unwrap();
+        let found = store.find_session(&digest(session)).await.unwrap();
         assert_eq!(found.is_none(), ends);
     }
     let found = store.user_by_email(&user.email).await.unwrap();

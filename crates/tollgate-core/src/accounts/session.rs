@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use super::{Accounts, User, change};
-use crate::change::Actor;
+use super::{Accounts, User};
+use crate::change::{Actor, Change};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::id::{SessionId, UserId};
@@ -131,7 +131,7 @@ impl Accounts {
             expires_at: now.after(self.longest),
         };
         let token = SessionToken::random()?;
-        let change = change(actor, now);
+        let change = Change::by(actor, now);
         let inserted = self
             .store
             .insert_session(session.clone(), token.digest(), change);
@@ -187,7 +187,7 @@ impl Accounts {
     ///
     /// [`KeyringError`] if there is no such session, or the store fails.
     pub async fn end_session(&self, id: &SessionId, actor: &Actor) -> Result<(), KeyringError> {
-        let change = change(actor, self.clock.now().wall);
+        let change = Change::by(actor, self.clock.now().wall);
         let ended = self.ask(self.store.end_session(id, change)).await;
         ended.map_err(|error| KeyringError::missing_or(error, "session", id))
     }
