@@ -8,17 +8,22 @@ use zeroize::Zeroize;
 
 use crate::invalid::Invalid;
 
+/// Those of 8 characters and more among the most frequent in zxcvbn's list, sorted.
+const COMMON: &str = include_str!("common_passwords.txt");
+
 /// A password, as somebody typed it.
 ///
 /// It cannot be printed or serialized, and its memory is wiped when it is dropped.
 pub struct Password(String);
 
 impl Password {
-    /// Takes a password of at least 8 characters and at most 1,000 bytes, of any characters.
+    /// Takes a password of at least 8 characters and at most 1,000 bytes, of any characters, that is
+    /// none of the most common ones.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if it is shorter or longer (NIST SP 800-63B §3.1.1.2), without repeating it.
+    /// [`Invalid`] if it is shorter, longer or common (NIST SP 800-63B §3.1.1.2), without repeating
+    /// it.
     pub fn new(text: String) -> Result<Self, Invalid> {
         let password = Self(text);
         if password.0.chars().count() < 8 {
@@ -27,6 +32,11 @@ impl Password {
         }
         if password.0.len() > 1_000 {
             return Err(Invalid::new("password", "it has more than 1000 bytes"));
+        }
+        let common: Vec<&str> = COMMON.lines().collect();
+        if common.binary_search(&&*password.0.to_lowercase()).is_ok() {
+            let reason = "it is among those that are tried first; take a phrase of 15 or more";
+            return Err(Invalid::new("password", reason));
         }
         Ok(password)
     }
@@ -132,6 +142,15 @@ mod tests {
         assert!(!error.contains("canary"), "{error}");
         assert!(Password::new("x".repeat(1_001)).is_err());
         assert!(Password::new("ä".repeat(8)).is_ok());
+    }
+
+    #[test]
+    fn a_common_password_is_refused_in_any_case() {
+        assert!(COMMON.lines().is_sorted());
+        for common in COMMON.lines().chain(["PassWord", "Sunshine"]) {
+            assert!(Password::new(common.to_owned()).is_err(), "{common}");
+        }
+        assert!(Password::new("sunshine and rain".to_owned()).is_ok());
     }
 
     #[test]
