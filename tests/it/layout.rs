@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Allowed dependencies inside the workspace, and databases, frameworks and runtimes that a crate
 /// must stay free of. Dev-dependencies may not point back either.
-const ALLOWED: [(&str, &[&str], &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str], &[&str]); 5] = [
     (
         "tollgate-core",
         &[],
@@ -20,6 +20,11 @@ const ALLOWED: [(&str, &[&str], &[&str]); 4] = [
         &["axum", "http", "tower"],
     ),
     ("tollgate", &["tollgate-core"], &["sqlx"]),
+    (
+        "tollgate-cli",
+        &["tollgate-core", "tollgate-sqlx"],
+        &["axum", "http", "sqlx", "tower"],
+    ),
 ];
 
 #[test]

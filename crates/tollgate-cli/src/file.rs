@@ -1,0 +1,61 @@
+//! Reads the files that a command is given, none of them longer than makes sense.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use tollgate_core::catalog::{Catalog, CatalogError};
+
+use crate::failure::Failure;
+
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// Reads a secret that may not stand on the command line: every byte of the file.
+pub(crate) fn secret(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = bytes(what, path)?;
+    if bytes.is_empty() {
+        let shown = path.display();
+        return Err(Failure::new(format!("the {what} `{shown}` is empty")));
+    }
+    Ok(bytes)
+}
+
+/// Reads a text.
+pub(crate) fn text(what: &str, path: &Path) -> Result<String, Failure> {
+    String::from_utf8(bytes(what, path)?).map_err(|_| {
+        let shown = path.display();
+        Failure::new(format!("the {what} `{shown}` is not UTF-8 text"))
+    })
+}
+
+/// Reads a catalog to work by.
+pub(crate) fn catalog(path: &Path) -> Result<Catalog, Failure> {
+    let text = text("catalog", path)?;
+    Catalog::from_toml(&text).map_err(|error| {
+        let shown = path.display();
+        Failure::new(problems(&error)).within(format!("the catalog `{shown}` cannot be used"))
+    })
+}
+
+/// Everything that is wrong with a catalog, in one sentence.
+pub(crate) fn problems(error: &CatalogError) -> String {
+    let problems = error.problems().iter().map(ToString::to_string);
+    problems.collect::<Vec<_>>().join("; ")
+}
+
+fn bytes(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    let refused = |error| Failure::from(error).within(format!("cannot read the {what} `{shown}`"));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(refused)?;
+    let read = file
+        .take(LONGEST)
+        .read_to_end(&mut bytes)
+        .map_err(refused)?;
+    if u64::try_from(read).is_ok_and(|read| read < LONGEST) {
+        return Ok(bytes);
+    }
+    Err(Failure::new(format!(
+        "the {what} `{shown}` is longer than 4 MiB"
+    )))
+}

@@ -1,0 +1,176 @@
+//! Keys and secrets as they are printed.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use tollgate_core::clock::Timestamp;
+use tollgate_core::id::{KeyId, OrgId};
+use tollgate_core::keyring::Issued;
+use tollgate_core::record::{ApiKey, KeyFault, Permissions};
+use tollgate_core::usage::UsageTotals;
+
+use crate::out::{Shown, or_dash};
+
+/// A key as it is printed; it has no secret.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownKey {
+    id: KeyId,
+    organization: OrgId,
+    name: String,
+    /// With what of its times makes it no good now.
+    status: &'static str,
+    environment: String,
+    display_prefix: String,
+    preset: Option<String>,
+    scopes: Vec<String>,
+    plan: Option<String>,
+    allow_ip: String,
+    deny_ip: String,
+    creator: String,
+    created_at: String,
+    not_before: Option<String>,
+    expires_at: Option<String>,
+    rotated_at: Option<String>,
+    revoked_at: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    usage: Option<ShownUsage>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownUsage {
+    total_requests: u64,
+    last_used_at: Option<String>,
+    last_address: Option<IpAddr>,
+}
+
+impl ShownKey {
+    pub(super) fn of(key: ApiKey, now: Timestamp) -> Self {
+        let status = match key.fault(now) {
+            None => "active",
+            Some(KeyFault::Revoked) => "revoked",
+            Some(KeyFault::Disabled) => "disabled",
+            Some(KeyFault::Expired) => "expired",
+            Some(KeyFault::NotYetValid) => "not_yet_valid",
+            Some(_) => "unknown",
+        };
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        let (preset, scopes) = match key.permissions {
+            Permissions::Preset(preset) => (Some(preset), vec![]),
+            Permissions::Scopes(scopes) => (None, scopes.into_iter().collect()),
+        };
+        Self {
+            id: key.id,
+            organization: key.organization,
+            name: key.name,
+            status,
+            environment: key.environment,
+            display_prefix: key.display_prefix,
+            preset,
+            scopes,
+            plan: key.plan,
+            allow_ip: key.ip_rules.allow().to_string(),
+            deny_ip: key.ip_rules.deny().to_string(),
+            creator: key.creator,
+            created_at: key.created_at.to_string(),
+            not_before: time(key.not_before),
+            expires_at: time(key.expires_at),
+            rotated_at: time(key.rotated_at),
+            revoked_at: time(key.revoked_at),
+            usage: None,
+        }
+    }
+
+    pub(super) fn with_usage(mut self, usage: &UsageTotals) -> Self {
+        self.usage = Some(ShownUsage {
+            total_requests: usage.total_requests,
+            last_used_at: usage.last_used_at.map(|at| at.to_string()),
+            last_address: usage.last_address,
+        });
+        self
+    }
+
+    fn permissions(&self) -> String {
+        match &self.preset {
+            Some(preset) => format!("preset {preset}"),
+            None if self.scopes.is_empty() => "-".to_owned(),
+            None => self.scopes.join(","),
+        }
+    }
+}
+
+impl Shown for ShownKey {
+    const COLUMNS: &'static [&'static str] = &[
+        "ID", "ORG", "NAME", "KEY", "STATUS", "MAY", "PLAN", "EXPIRES",
+    ];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.organization.to_string(),
+            self.name.clone(),
+            self.display_prefix.clone(),
+            self.status.to_owned(),
+            self.permissions(),
+            or_dash(self.plan.as_ref()),
+            or_dash(self.expires_at.as_ref()),
+        ]
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let list = |list: &str| or_dash(Some(list).filter(|list| !list.is_empty()));
+        let mut lines = vec![
+            ("id", self.id.to_string()),
+            ("organization", self.organization.to_string()),
+            ("name", self.name.clone()),
+            ("status", self.status.to_owned()),
+            ("environment", self.environment.clone()),
+            ("key", format!("{}...", self.display_prefix)),
+            ("may", self.permissions()),
+            ("plan", or_dash(self.plan.as_ref())),
+            ("allowed from", list(&self.allow_ip)),
+            ("denied from", list(&self.deny_ip)),
+            ("made by", self.creator.clone()),
+            ("created", self.created_at.clone()),
+            ("good from", or_dash(self.not_before.as_ref())),
+            ("expires", or_dash(self.expires_at.as_ref())),
+            ("rotated", or_dash(self.rotated_at.as_ref())),
+            ("revoked", or_dash(self.revoked_at.as_ref())),
+        ];
+        if let Some(usage) = &self.usage {
+            lines.push(("requests", usage.total_requests.to_string()));
+            lines.push(("last used", or_dash(usage.last_used_at.as_ref())));
+            lines.push(("last from", or_dash(usage.last_address)));
+        }
+        lines
+    }
+}
+
+/// A secret, the one time that it is printed.
+#[derive(Serialize)]
+pub(super) struct ShownSecret<'a> {
+    id: KeyId,
+    key: &'a str,
+    organization: &'a OrgId,
+    name: &'a str,
+    expires_at: Option<String>,
+}
+
+impl<'a> ShownSecret<'a> {
+    pub(super) fn of(issued: &'a Issued) -> Self {
+        Self {
+            id: issued.key.id,
+            key: issued.secret.expose(),
+            organization: &issued.key.organization,
+            name: &issued.key.name,
+            expires_at: issued.key.expires_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+impl Shown for ShownSecret<'_> {
+    const COLUMNS: &'static [&'static str] = &["id", "key"];
+
+    fn row(&self) -> Vec<String> {
+        vec![self.id.to_string(), self.key.to_owned()]
+    }
+}

@@ -1,0 +1,18 @@
+//! The binary `tollgate`, run against databases of its own.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that goes wrong fails"
+)]
+
+mod audit;
+mod catalog;
+mod credits;
+mod keys;
+mod mistakes;
+mod organizations;
+mod place;
+mod printing;
+mod secrets;
+mod usage;
