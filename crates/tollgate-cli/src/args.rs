@@ -11,9 +11,12 @@ use tollgate_core::plan::parse_duration;
 use crate::audit::Audit;
 use crate::catalog::CatalogCommand;
 use crate::credits::Credits;
+use crate::explain::Explain;
 use crate::key::Key;
 use crate::org::Org;
+use crate::session::SessionCommand;
 use crate::usage::Usage;
+use crate::user::UserCommand;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -95,6 +98,14 @@ pub(crate) enum Group {
     /// Catalogs: scopes, presets, plans and the form of keys
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// The people who sign in to manage keys
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Their sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Tells what each step would say to a request, and what it would take
+    Explain(Explain),
     /// Prints completions for a shell
     Completions {
         /// The shell

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate_core::accounts::Accounts;
 use tollgate_core::audit::AuditKey;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, Change};
@@ -21,7 +22,7 @@ use tollgate_sqlx::{SqliteOptions, SqliteStore};
 use crate::args::{Settings, Why};
 use crate::failure::Failure;
 use crate::out::note;
-use crate::{file, seal, user};
+use crate::{actor, file, seal};
 
 /// How long a store may take to answer: a terminal is patient, but not for ever.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -125,7 +126,7 @@ impl Desk {
     /// ever, so that is found out first.
     pub(crate) async fn actor(&self, why: Why) -> Result<Actor, Failure> {
         seal::check(self).await?;
-        let actor = user::actor();
+        let actor = actor::actor();
         Ok(match why.reason {
             Some(reason) => actor.because(reason),
             None => actor,
@@ -147,6 +148,12 @@ impl Desk {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.clock);
         Keyring::new(store, catalog, self.digester.clone(), clock).with_deadline(DEADLINE)
+    }
+
+    /// The users of the app, and their sessions.
+    pub(crate) fn accounts(&self) -> Accounts {
+        let store = Arc::clone(&self.store);
+        Accounts::new(store, Arc::clone(&self.clock) as _).with_deadline(DEADLINE)
     }
 
     /// The catalog that was given, or else the one that the app recorded.

@@ -6,8 +6,8 @@
 //! | module | what it has |
 //! | --- | --- |
 //! | `args` | what can be asked for; a group of commands is a variant of `Group` |
-//! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `pages` | the groups: their commands, and what these do |
-//! | `desk`, `seal` | the database, the catalog and whoever works with them |
+//! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `user`, `session`, `explain`, `pages` | the groups: their commands, and what these do |
+//! | `desk`, `seal`, `actor` | the database, the catalog and whoever works with them |
 //! | `out`, `progress` | what is printed, for people and for programs |
 //! | `failure` | why a command ends, and with which exit code |
 
@@ -21,11 +21,13 @@ use crate::desk::Desk;
 use crate::failure::{Failure, printable};
 use crate::out::Out;
 
+mod actor;
 mod args;
 mod audit;
 mod catalog;
 mod credits;
 mod desk;
+mod explain;
 mod failure;
 mod file;
 mod key;
@@ -34,6 +36,7 @@ mod out;
 mod pages;
 mod progress;
 mod seal;
+mod session;
 mod usage;
 mod user;
 
@@ -80,6 +83,15 @@ async fn run(settings: &Settings, group: Group, out: &mut Out) -> Result<(), Fai
         }
         Group::Audit(audit) => {
             Desk::at(settings, false, async |desk| audit.run(desk, out).await).await
+        }
+        Group::User(user) => {
+            Desk::at(settings, false, async |desk| user.run(desk, out).await).await
+        }
+        Group::Session(session) => {
+            Desk::at(settings, false, async |desk| session.run(desk, out).await).await
+        }
+        Group::Explain(explain) => {
+            Desk::at(settings, false, async |desk| explain.run(desk, out).await).await
         }
         Group::Catalog(catalog) => catalog.run(settings, out).await,
         Group::Completions { shell } => pages::completions(shell, out),

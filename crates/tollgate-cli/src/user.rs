@@ -1,25 +1,259 @@
-//! Who sits at the terminal.
+//! `tollgate user`: the people who sign in to manage keys.
 
-use tollgate_core::change::Actor;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-/// `cli:` and the name of the user that the command runs as.
-pub(crate) fn actor() -> Actor {
-    Actor::named(format!("cli:{}", name()))
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+use tollgate_core::accounts::{Email, NewUser, Password, Role, User};
+use tollgate_core::id::OrgId;
+
+use crate::args::Why;
+use crate::desk::{Desk, PAGE};
+use crate::failure::Failure;
+use crate::out::{Out, Shown};
+
+/// The longest line that can be a password.
+const LONGEST: u64 = 1_100;
+
+/// What can be done with users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Makes a user; the password is a line of standard input
+    Create {
+        /// The address that they sign in with
+        email: Email,
+        #[command(flatten)]
+        place: Place,
+        /// What they may do there: viewer, admin or owner
+        #[arg(long)]
+        role: Role,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Lists users
+    List {
+        /// Those who have a role in this organization only
+        #[arg(long)]
+        org: Option<OrgId>,
+    },
+    /// Shows a user
+    Show {
+        /// Who
+        email: Email,
+    },
+    /// Gives a user a role, in place of the one they have there
+    Role {
+        /// Who
+        email: Email,
+        #[command(flatten)]
+        place: Place,
+        /// What they may do there: viewer, admin, owner; the empty text takes it away
+        #[arg(long, value_parser = role_or_none)]
+        role: RoleOrNone,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Gives a user another password, a line of standard input, and ends all their sessions
+    Password(Who),
+    /// Ends all sessions of a user, and lets them sign in no more
+    Disable(Who),
+    /// Lets a disabled user sign in again
+    Enable(Who),
+    /// Removes a user and their sessions for ever
+    Delete(Who),
 }
 
-/// By the system's list of users, and not by the environment, which anybody can set.
-#[cfg(unix)]
-fn name() -> String {
-    use nix::unistd::{Uid, User};
+/// Where a role counts.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Place {
+    /// In this organization
+    #[arg(long)]
+    org: Option<OrgId>,
+    /// In every organization, and in what belongs to none
+    #[arg(long)]
+    everywhere: bool,
+}
 
-    let id = Uid::current();
-    match User::from_uid(id) {
-        Ok(Some(user)) => user.name,
-        _ => id.to_string(),
+/// A user, and why something is done with them.
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// Who
+    email: Email,
+    #[command(flatten)]
+    why: Why,
+}
+
+/// A role that may be taken away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoleOrNone(Option<Role>);
+
+fn role_or_none(text: &str) -> Result<RoleOrNone, tollgate_core::invalid::Invalid> {
+    if text.is_empty() {
+        return Ok(RoleOrNone(None));
+    }
+    text.parse().map(|role| RoleOrNone(Some(role)))
+}
+
+impl UserCommand {
+    pub(crate) async fn run(self, desk: &Desk, out: &mut Out) -> Result<(), Failure> {
+        let accounts = desk.accounts();
+        let user = match self {
+            Self::Create {
+                email,
+                place,
+                role,
+                why,
+            } => {
+                if let Some(org) = &place.org {
+                    desk.organization(org).await?;
+                }
+                let new = NewUser::new(email, read_password()?);
+                let new = match place.org {
+                    Some(org) => new.member(org, role),
+                    None => new.everywhere(role),
+                };
+                accounts.create_user(new, &desk.actor(why).await?).await?
+            }
+            Self::List { org } => return list(desk, org, out).await,
+            Self::Show { email } => accounts.user_by_email(&email).await?,
+            Self::Role {
+                email,
+                place,
+                role: RoleOrNone(role),
+                why,
+            } => {
+                if let Some(org) = &place.org {
+                    desk.organization(org).await?;
+                }
+                let id = accounts.user_by_email(&email).await?.id;
+                let actor = desk.actor(why).await?;
+                accounts
+                    .set_role(&id, place.org.as_ref(), role, &actor)
+                    .await?
+            }
+            Self::Password(Who { email, why }) => {
+                let id = accounts.user_by_email(&email).await?.id;
+                let password = read_password()?;
+                let actor = desk.actor(why).await?;
+                accounts.set_password(&id, &password, &actor).await?
+            }
+            Self::Disable(who) => set_disabled(desk, who, true).await?,
+            Self::Enable(who) => set_disabled(desk, who, false).await?,
+            Self::Delete(Who { email, why }) => {
+                let id = accounts.user_by_email(&email).await?.id;
+                accounts.delete_user(&id, &desk.actor(why).await?).await?;
+                return if out.json() {
+                    out.value(&json!({ "email": email, "deleted": true }))
+                } else {
+                    out.line(format_args!("deleted {email}"))
+                };
+            }
+        };
+        out.one(&ShownUser::of(&user))
     }
 }
 
-#[cfg(not(unix))]
-fn name() -> String {
-    std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
+async fn set_disabled(desk: &Desk, who: Who, disabled: bool) -> Result<User, Failure> {
+    let accounts = desk.accounts();
+    let id = accounts.user_by_email(&who.email).await?.id;
+    let actor = desk.actor(who.why).await?;
+    Ok(accounts.set_disabled(&id, disabled, &actor).await?)
+}
+
+async fn list(desk: &Desk, org: Option<OrgId>, out: &mut Out) -> Result<(), Failure> {
+    if let Some(org) = &org {
+        desk.organization(org).await?;
+    }
+    let accounts = desk.accounts();
+    let mut printed = out.list::<ShownUser>();
+    let mut after = None;
+    loop {
+        let users = accounts.users(org.as_ref(), after, PAGE).await?;
+        let Some(last) = users.last() else { break };
+        after = Some(last.id);
+        for user in &users {
+            if !printed.add(&ShownUser::of(user))? {
+                return printed.end();
+            }
+        }
+    }
+    printed.end()
+}
+
+/// Reads a password from standard input: a line, or, at a terminal, what is typed unseen.
+fn read_password() -> Result<Password, Failure> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        let _ = write!(io::stderr(), "password: ");
+        let typed = rpassword::read_password();
+        let typed = typed.map_err(|error| Failure::from(error).within("cannot read a password"))?;
+        return Ok(Password::new(typed)?);
+    }
+    let mut line = String::new();
+    let read = io::Read::take(stdin.lock(), LONGEST).read_line(&mut line);
+    read.map_err(|error| {
+        Failure::from(error).within("cannot read a password from standard input")
+    })?;
+    let end = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(end);
+    if line.is_empty() {
+        let remedy = "there is no password on standard input; write a line there: \
+                      `tollgate user create … < password.txt`";
+        return Err(Failure::new(remedy));
+    }
+    Ok(Password::new(line)?)
+}
+
+/// A user as they are printed.
+#[derive(Debug, Serialize)]
+struct ShownUser {
+    id: String,
+    email: String,
+    roles: Vec<ShownRole>,
+    disabled: bool,
+    created_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRole {
+    /// Every one, if there is none.
+    organization: Option<String>,
+    role: Role,
+}
+
+impl ShownUser {
+    fn of(user: &User) -> Self {
+        let roles = user.memberships.iter().map(|of| ShownRole {
+            organization: of.organization.as_ref().map(ToString::to_string),
+            role: of.role,
+        });
+        Self {
+            id: user.id.to_string(),
+            email: user.email.to_string(),
+            roles: roles.collect(),
+            disabled: user.disabled,
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
+impl Shown for ShownUser {
+    const COLUMNS: &'static [&'static str] = &["email", "roles", "disabled", "created", "id"];
+
+    fn row(&self) -> Vec<String> {
+        let roles = self.roles.iter().map(|of| {
+            let place = of.organization.as_deref().unwrap_or("everywhere");
+            format!("{place}:{}", of.role)
+        });
+        let roles: Vec<_> = roles.collect();
+        vec![
+            self.email.clone(),
+            roles.join(" "),
+            if self.disabled { "yes" } else { "no" }.to_owned(),
+            self.created_at.clone(),
+            self.id.clone(),
+        ]
+    }
 }

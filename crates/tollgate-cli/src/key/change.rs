@@ -23,7 +23,7 @@ pub(crate) struct Create {
     #[arg(long)]
     name: String,
     /// What it may do: scopes, with commas or one by one; none is allowed
-    #[arg(long, value_name = "SCOPES", conflicts_with = "preset")]
+    #[arg(long, value_name = "SCOPES", num_args = 1.., conflicts_with = "preset")]
     scope: Vec<String>,
     /// The preset that it follows, in place of scopes of its own
     #[arg(long)]
@@ -82,7 +82,7 @@ pub(crate) struct Edit {
     #[arg(long)]
     name: Option<String>,
     /// What it may do, all of it: scopes, with commas or one by one
-    #[arg(long, value_name = "SCOPES", conflicts_with = "preset")]
+    #[arg(long, value_name = "SCOPES", num_args = 1.., conflicts_with = "preset")]
     scope: Option<Vec<String>>,
     /// The preset that it follows, in place of scopes of its own
     #[arg(long)]
