@@ -83,7 +83,7 @@ async fn eventually(what: &str, happened: impl AsyncFn() -> bool) {
 async fn the_life_of_a_key() {
     let place = Place::bare();
     let app = App::start(&place).await;
-    place.good(["org", "create", "acme", "--plan", "free"]);
+    place.good(["org", "create", "acme", "--plan", "pro"]);
     let (id, first) = place.key(&["--scope", "iocs:read"]);
     app.answers(&first, 200).await;
     place.good(["key", "edit", &id, "--scope", ""]);
