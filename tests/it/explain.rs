@@ -133,7 +133,7 @@ async fn any_key(app: &TestApp, random: &mut fastrand::Rng, n: usize) -> (String
 
 #[tokio::test]
 async fn what_is_explained_is_what_happens() {
-    let app = TestApp::declaring(
+    let app = TestApp::of(
         catalog(),
         |builder| builder.sessions(Nobody),
         |gate| {

@@ -27,6 +27,7 @@ mod full_disk;
 mod guesses;
 mod headers;
 mod holds;
+mod imports;
 mod layers;
 mod layout;
 mod leases;

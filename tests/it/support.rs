@@ -107,11 +107,11 @@ impl TestApp {
         configure: impl FnOnce(GateBuilder) -> GateBuilder,
         routes: impl FnOnce(&Gate) -> Routes,
     ) -> Self {
-        Self::declaring(catalog(), configure, routes).await
+        Self::of(catalog(), configure, routes).await
     }
 
-    /// An app that declares something else.
-    pub(crate) async fn declaring(
+    /// An app of another catalog, which has the plans `free` and `pro`.
+    pub(crate) async fn of(
         catalog: Catalog,
         configure: impl FnOnce(GateBuilder) -> GateBuilder,
         routes: impl FnOnce(&Gate) -> Routes,

@@ -13,6 +13,8 @@ use crate::secret::Secret;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM: usize = 30;
 const CHECKSUM: usize = 6;
+/// What a key of another system has at least after its prefix.
+const FOREIGN: usize = 8;
 
 /// The longest credential that is looked at, in bytes; longer ones are turned away unread.
 pub const LONGEST: usize = 128;
@@ -36,6 +38,18 @@ pub struct KeyFormat {
     /// `sk_live_`, `sk_test_`: with the environment they stand for.
     prefixes: Vec<(String, String)>,
     shown: usize,
+    /// How keys of another system begin.
+    foreign: Vec<String>,
+}
+
+/// Where a key comes from, as its text tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a key is of here or it is not")]
+pub enum KeyOrigin {
+    /// Issued here: prefix, length, alphabet and checksum fit.
+    Own,
+    /// Imported from another system: prefix and length fit, and there is no checksum.
+    Foreign,
 }
 
 /// A new key: its secret, and the beginning that may be shown for ever.
@@ -60,6 +74,7 @@ impl KeyFormat {
         Self {
             prefixes,
             shown: spec.shown.into(),
+            foreign: spec.foreign.clone(),
         }
     }
 
@@ -69,16 +84,7 @@ impl KeyFormat {
     ///
     /// [`Invalid`] if the environment is not declared, or the system gives no randomness.
     pub fn generate(&self, environment: &str) -> Result<Generated, Invalid> {
-        let Some((prefix, _)) = self.prefixes.iter().find(|(_, name)| name == environment) else {
-            let known: Vec<&str> = self.prefixes.iter().map(|(_, name)| &**name).collect();
-            return Err(Invalid::new(
-                "key environment",
-                format!(
-                    "`{environment}` is not declared; use one of {}",
-                    known.join(", ")
-                ),
-            ));
-        };
+        let prefix = self.prefix_of(environment)?;
         let random = random_base62()?;
         let mut text = String::with_capacity(prefix.len().saturating_add(RANDOM + CHECKSUM));
         text.push_str(prefix);
@@ -95,12 +101,58 @@ impl KeyFormat {
         })
     }
 
-    /// Whether a credential could be a key of this app: prefix, length, alphabet and checksum.
+    /// Whether a credential could be a key of this app: prefix, length, alphabet and checksum; or
+    /// the prefix of another system, whose keys were imported.
     #[must_use]
     pub fn accepts(&self, credential: &str) -> bool {
+        self.origin_of(credential).is_some()
+    }
+
+    /// Where a credential comes from, if it could be a key of this app.
+    #[must_use]
+    pub fn origin_of(&self, credential: &str) -> Option<KeyOrigin> {
         if credential.len() > LONGEST {
-            return false;
+            return None;
         }
+        if self.is_own(credential) {
+            return Some(KeyOrigin::Own);
+        }
+        self.is_foreign(credential).then_some(KeyOrigin::Foreign)
+    }
+
+    /// Tells whether an environment is declared.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] that lists those which are.
+    pub fn check_environment(&self, environment: &str) -> Result<(), Invalid> {
+        self.prefix_of(environment).map(drop)
+    }
+
+    fn prefix_of(&self, environment: &str) -> Result<&str, Invalid> {
+        let mut prefixes = self.prefixes.iter();
+        if let Some((prefix, _)) = prefixes.find(|(_, name)| name == environment) {
+            return Ok(prefix);
+        }
+        let known: Vec<&str> = self.prefixes.iter().map(|(_, name)| &**name).collect();
+        Err(Invalid::new(
+            "key environment",
+            format!(
+                "`{}` is not declared; use one of {}",
+                environment.escape_debug(),
+                known.join(", ")
+            ),
+        ))
+    }
+
+    fn is_foreign(&self, credential: &str) -> bool {
+        self.foreign
+            .iter()
+            .filter_map(|prefix| credential.strip_prefix(&**prefix))
+            .any(|rest| rest.len() >= FOREIGN && rest.bytes().all(|b| b.is_ascii_graphic()))
+    }
+
+    fn is_own(&self, credential: &str) -> bool {
         let Some(rest) = self
             .prefixes
             .iter()
@@ -224,6 +276,32 @@ mod tests {
             let sum = checksum(body.as_bytes());
             let key = format!("{body}{}", std::str::from_utf8(&sum).unwrap());
             assert_eq!(format.accepts(&key), good, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_has_its_prefix_and_a_length_and_no_checksum() {
+        let spec = KeyFormatSpec::default()
+            .foreign("oldco_")
+            .foreign("sk_live_");
+        let format = KeyFormat::new(&spec);
+        let issued = format.generate("live").unwrap();
+        let own = issued.secret.expose();
+        let longest = format!("oldco_{}", "x".repeat(LONGEST - 6));
+        for (text, origin) in [
+            (own, Some(KeyOrigin::Own)),
+            ("oldco_9f86d081.~884", Some(KeyOrigin::Foreign)),
+            ("oldco_12345678", Some(KeyOrigin::Foreign)),
+            ("oldco_1234567", None),
+            (&longest, Some(KeyOrigin::Foreign)),
+            (&format!("{longest}x"), None),
+            ("Oldco_12345678", None),
+            ("oldco_1234 5678", None),
+            ("oldco_1234é5678", None),
+            ("sk_live_12345678", Some(KeyOrigin::Foreign)),
+            ("sk_test_12345678", None),
+        ] {
+            assert_eq!(format.origin_of(text), origin, "{text}");
         }
     }
 

@@ -23,10 +23,12 @@ use crate::store::{KeyPage, KeyQuery, KeyStore, Rotation};
 
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
+pub use import::{ForeignKey, Import, KeyImporter, RefusedKey};
 pub use organizations::NewOrganization;
 
 mod edit;
 mod error;
+mod import;
 mod organizations;
 
 /// How often an edit is tried again when somebody else's came first.
@@ -126,11 +128,7 @@ impl Keyring {
             plan: new.plan,
             limits: new.limits,
             not_before: new.not_before,
-            expires_at: new.expires_at.or_else(|| {
-                let keys = self.catalog.keys();
-                let life = keys.default_lifetime.or(keys.max_lifetime);
-                life.map(|life| now.after(life))
-            }),
+            expires_at: new.expires_at.or_else(|| self.default_expiry(now)),
             status: KeyStatus::Active,
             created_at: now,
             rotated_at: None,
@@ -313,6 +311,13 @@ impl Keyring {
             StoreError::conflict(format!("key {id} is being changed by others all the time"))
                 .into(),
         )
+    }
+
+    /// When a key expires whose maker does not say.
+    fn default_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let keys = self.catalog.keys();
+        let life = keys.default_lifetime.or(keys.max_lifetime);
+        life.map(|life| now.after(life))
     }
 
     fn now(&self) -> Moment {

@@ -16,11 +16,12 @@ use crate::rate::Subject;
 use crate::record::{ApiKey, Organization};
 use crate::reply::Reply;
 use crate::secret::KeyDigest;
-use crate::store::{CatalogStore, Declaration};
+use crate::store::{CatalogStore, Declaration, ImportId};
 use crate::usage::UsageTotals;
 
 mod audit;
 mod credits;
+mod import;
 mod keys;
 mod usage;
 
@@ -44,6 +45,8 @@ struct Tables {
     secrets: HashMap<KeyDigest, (KeyId, Option<Timestamp>)>,
     usage: HashMap<KeyId, UsageTotals>,
     usage_counts: BTreeMap<(KeyId, Timestamp, Arc<str>, Arc<str>), u64>,
+    imports: BTreeMap<ImportId, import::Import>,
+    newest_import: u64,
     changes: Vec<Changed>,
     trail: BTreeMap<Option<OrgId>, Vec<AuditRecord>>,
     declaration: Option<Declaration>,
@@ -59,17 +62,22 @@ impl Tables {
         organization: &OrgId,
         (event, change): (AuditEvent, &Change),
     ) {
+        self.feed(kind, key, Some(organization.clone()));
+        self.record(Some(organization.clone()), event, change);
+    }
+
+    /// Notes a change in the feed.
+    fn feed(&mut self, kind: ChangeKind, key: Option<KeyId>, organization: Option<OrgId>) {
         let seq = self.changes.last().map_or(0, |newest| newest.seq);
         self.changes.push(Changed {
             seq: seq.saturating_add(1),
             kind,
             key,
-            organization: Some(organization.clone()),
+            organization,
         });
-        self.record(Some(organization.clone()), event, change);
     }
 
-    /// Notes an event in the trail of an organization, or of none.
+    /// Notes a change in the audit trail.
     fn record(&mut self, of: Option<OrgId>, event: AuditEvent, change: &Change) {
         let trail = self.trail.entry(of.clone()).or_default();
         let last = trail.last().map(AuditRecord::head);

@@ -1,10 +1,13 @@
 //! The secret of a key, and the digest that stands for it everywhere else.
 
 use std::fmt;
+use std::str::FromStr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
+
+use crate::invalid::Invalid;
 
 /// The plaintext of a key: `sk_live_…`.
 ///
@@ -65,6 +68,38 @@ impl KeyDigest {
     }
 }
 
+/// From 64 hexadecimal digits.
+impl FromStr for KeyDigest {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = || {
+            let shown: String = text.chars().take(8).flat_map(char::escape_debug).collect();
+            let reason = format!(
+                "`{shown}…` is not 64 hexadecimal digits, but {} bytes of text",
+                text.len()
+            );
+            Invalid::new("digest", reason)
+        };
+        let digit = |byte: u8| {
+            char::from(byte)
+                .to_digit(16)
+                .and_then(|it| u8::try_from(it).ok())
+        };
+        let mut bytes = [0; 32];
+        let mut digits = text.bytes();
+        for byte in &mut bytes {
+            let high = digits.next().and_then(digit).ok_or_else(bad)?;
+            let low = digits.next().and_then(digit).ok_or_else(bad)?;
+            *byte = (high << 4) | low;
+        }
+        match digits.next() {
+            None => Ok(Self(bytes)),
+            Some(_) => Err(bad()),
+        }
+    }
+}
+
 /// A digest is no secret, but there is no reason to print one whole.
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,6 +131,31 @@ impl Digester {
     pub fn with_pepper(pepper: &[u8]) -> Self {
         Self {
             pepper: Hmac::new_from_slice(pepper).ok(),
+        }
+    }
+
+    /// Whether there is a pepper.
+    #[must_use]
+    pub const fn is_peppered(&self) -> bool {
+        self.pepper.is_some()
+    }
+
+    /// The digest of a plaintext of another system, from the plaintext.
+    #[must_use]
+    pub fn digest_foreign(&self, plaintext: &str) -> KeyDigest {
+        self.of_sha256(&KeyDigest(Sha256::digest(plaintext.as_bytes()).into()))
+    }
+
+    /// The same, from the plaintext's SHA-256, which is all that an import has of it: with a
+    /// pepper, the HMAC of that.
+    #[must_use]
+    pub fn of_sha256(&self, sha256: &KeyDigest) -> KeyDigest {
+        match &self.pepper {
+            None => *sha256,
+            Some(keyed) => {
+                let mac = keyed.clone().chain_update(sha256.0).finalize();
+                KeyDigest(mac.into_bytes().into())
+            }
         }
     }
 
@@ -135,6 +195,38 @@ mod tests {
         assert_eq!(debug, "Digester { peppered: true }");
         let digest = KeyDigest::from_bytes([0xab; 32]);
         assert_eq!(format!("{digest:?}"), "KeyDigest(ababab…)");
+    }
+
+    #[test]
+    fn a_foreign_plaintext_and_its_sha256_have_one_digest() {
+        for digester in [Digester::sha256(), Digester::with_pepper(b"canary")] {
+            let sha256 = Digester::sha256().digest("oldco_1");
+            assert_eq!(
+                digester.digest_foreign("oldco_1"),
+                digester.of_sha256(&sha256)
+            );
+        }
+        let sha256 = Digester::sha256().digest("oldco_1");
+        let peppered = Digester::with_pepper(b"canary");
+        // Who has the table of another system's digests cannot tell which are here.
+        assert_ne!(peppered.of_sha256(&sha256), sha256);
+    }
+
+    #[test]
+    fn a_digest_is_read_of_64_digits_and_nothing_else() {
+        let good = "ba7816bf8f01cfea414140de5dae2223b00361A396177A9CB410FF61F20015AD";
+        assert_eq!(good.parse(), Ok(Digester::sha256().digest("abc")));
+        for bad in [
+            "",
+            &good[1..],
+            &format!("{good}0"),
+            &good.replace('b', "g"),
+            "é",
+        ] {
+            let error = bad.parse::<KeyDigest>().unwrap_err().to_string();
+            assert!(error.contains("is not 64 hexadecimal digits"), "{error}");
+            assert!(!error.contains(&good[8..]), "{error}");
+        }
     }
 
     #[test]

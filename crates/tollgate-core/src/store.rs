@@ -20,8 +20,10 @@ use crate::reply::Reply;
 use crate::secret::KeyDigest;
 use crate::usage::UsageStore;
 
+pub use import::{Activation, ImportId, KeyImport, PendingImport};
 pub use list::{KeyPage, KeyQuery, ListedKey};
 
+mod import;
 mod list;
 
 /// Everything that a gate keeps, in one place.

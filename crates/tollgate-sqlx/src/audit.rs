@@ -32,12 +32,12 @@ impl<'a> Mutation<'a> {
         organization: &OrgId,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
-        changes::log(session, kind, key, organization, self.change).await?;
+        changes::log(session, kind, key, Some(organization), self.change).await?;
         self.record(session, Some(organization.clone()), event)
             .await
     }
 
-    /// Notes it in the trail of an organization, or of none: nobody has a copy of what changes.
+    /// Notes it in the trail of an organization, or in that of none.
     pub(crate) async fn record(
         self,
         session: &mut impl Session,

@@ -13,13 +13,13 @@ pub(crate) async fn log(
     session: &mut impl Session,
     kind: ChangeKind,
     key: Option<&KeyId>,
-    organization: &OrgId,
+    organization: Option<&OrgId>,
     change: &Change,
 ) -> Result<(), StoreError> {
     let row = values![
         kind.as_str(),
         key.map(KeyId::as_bytes),
-        organization.as_str(),
+        organization.map(OrgId::as_str),
         change.actor.as_str(),
         change.at,
         change.reason.as_deref(),

@@ -42,6 +42,7 @@ mod accounts;
 mod audit;
 mod changes;
 mod declarations;
+mod imports;
 mod keys;
 mod ledger;
 mod lists;

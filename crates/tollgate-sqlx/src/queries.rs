@@ -66,6 +66,44 @@ pub(crate) mod keys {
          WHERE key_id = $1";
 }
 
+pub(crate) mod imports {
+    pub(crate) const BEGIN: &str =
+        "INSERT INTO tollgate_imports (beat_at) VALUES ($1) RETURNING id";
+    pub(crate) const PENDING: &str = "SELECT id, beat_at FROM tollgate_imports ORDER BY id";
+    pub(crate) const BEAT: &str = "UPDATE tollgate_imports SET beat_at = $2 WHERE id = $1";
+    pub(crate) const DELETE: &str = "DELETE FROM tollgate_imports WHERE id = $1";
+    /// Those of a JSON array of digests that exist.
+    pub(crate) const KNOWN: &str = "SELECT digest FROM tollgate_secrets \
+         WHERE digest IN (SELECT unhex(value) FROM json_each($1))";
+    pub(crate) const INSERT: &str = "INSERT INTO tollgate_keys (id, organization, name, creator, \
+         environment, display_prefix, permissions, ip_rules, plan, limits, not_before, \
+         expires_at, status, created_at, version, import_id) \
+         SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5, \
+         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, \
+         value->>13, value->>14, $2 FROM jsonb_each($1)";
+    pub(crate) const INSERT_SECRETS: &str = "INSERT INTO tollgate_secrets (digest, key_id) \
+         SELECT unhex(substr(value, 1, 64)), unhex(substr(value, 65)) FROM json_each($1)";
+    /// Adds a JSON array of organizations with their numbers of keys.
+    pub(crate) const COUNT: &str = "INSERT INTO tollgate_imported AS i \
+         (import_id, organization, keys, told) \
+         SELECT $1, value->>0, value->>1, 0 FROM json_each($2) WHERE true \
+         ON CONFLICT (import_id, organization) DO UPDATE SET keys = i.keys + excluded.keys";
+    pub(crate) const UNTOLD: &str = "SELECT organization, keys FROM tollgate_imported \
+         WHERE import_id = $1 AND told = 0 ORDER BY organization LIMIT $2";
+    pub(crate) const TOLD: &str = "UPDATE tollgate_imported SET told = 1 \
+         WHERE import_id = $1 AND organization = $2";
+    pub(crate) const SUMS: &str = "SELECT count(*), coalesce(sum(keys), 0) \
+         FROM tollgate_imported WHERE import_id = $1";
+    pub(crate) const ORGANIZATION: &str =
+        "SELECT organization FROM tollgate_imported WHERE import_id = $1 LIMIT 1";
+    /// What was imported is the newest of its organization, or nearly.
+    pub(crate) const REMOVE: &str = "DELETE FROM tollgate_keys WHERE id IN (\
+         SELECT id FROM tollgate_keys WHERE organization = $1 AND import_id = $2 \
+         ORDER BY id DESC LIMIT $3)";
+    pub(crate) const FORGET: &str =
+        "DELETE FROM tollgate_imported WHERE import_id = $1 AND organization = $2";
+}
+
 pub(crate) mod organizations {
     /// The order in which `rows::read_organization` reads.
     macro_rules! columns {

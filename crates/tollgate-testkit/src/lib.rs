@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`clock`] | a clock that stands still until a test moves it |
 //! | [`faults`] | a store that fails, hangs, is late or loses its replies on demand |
-//! | [`key_store`], [`key_lists`], [`ledger`], [`quota_store`], [`usage_store`], [`change_feed`], [`audit`], [`accounts`], [`limiter`] | what every implementation of a port must do |
+//! | [`key_store`], [`key_lists`], [`key_import`], [`ledger`], [`quota_store`], [`usage_store`], [`change_feed`], [`audit`], [`accounts`], [`limiter`] | what every implementation of a port must do |
 //! | [`records`] | keys and organizations to test with |
 //!
 //! A contract is a list of plain functions, one for each claim, and a macro that makes one test of
@@ -34,6 +34,7 @@ pub mod change_feed;
 pub mod clock;
 mod contract;
 pub mod faults;
+pub mod key_import;
 pub mod key_lists;
 pub mod key_store;
 pub mod ledger;

@@ -16,6 +16,10 @@ mod key_lists {
     tollgate_testkit::key_lists_contract!(super::store);
 }
 
+mod key_import {
+    tollgate_testkit::key_import_contract!(super::store);
+}
+
 mod ledger {
     tollgate_testkit::ledger_contract!(super::store);
 }

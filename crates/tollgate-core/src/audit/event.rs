@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::credits::{Balance, Entry, EntryKind};
 use crate::record::{ApiKey, KeyStatus, OrgStatus, Organization};
+use crate::store::ImportId;
 
 /// What was done, to what. Made by a store from what it had and what it has.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,6 +83,29 @@ impl AuditEvent {
         Self::new(action, target, Some(before), Some(after))
     }
 
+    /// Keys of an organization came with an import.
+    #[must_use]
+    pub fn keys_imported(import: ImportId, keys: u64) -> Self {
+        Self::import("key.import", import, Some(&Imported::of(keys, None)))
+    }
+
+    /// An import was activated: all its keys are good.
+    #[must_use]
+    pub fn import_activated(import: ImportId, keys: u64, organizations: u64) -> Self {
+        let after = Imported::of(keys, Some(organizations));
+        Self::import("import.activate", import, Some(&after))
+    }
+
+    /// An import was given up: none of its keys was ever good.
+    #[must_use]
+    pub fn import_removed(import: ImportId) -> Self {
+        Self::import("import.remove", import, None)
+    }
+
+    fn import(action: &str, import: ImportId, after: Option<&Imported>) -> Self {
+        Self::new(action, format!("import:{import}"), None, after)
+    }
+
     /// Credits were given, taken back or given back.
     #[must_use]
     pub fn credits(entry: &Entry, balance: Balance) -> Self {
@@ -108,6 +132,23 @@ impl AuditEvent {
         };
         let target = format!("organization:{}", entry.organization);
         Self::new(action, target, None, Some(&booked))
+    }
+}
+
+/// What is recorded of an import.
+#[derive(Serialize)]
+struct Imported {
+    keys: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organizations: Option<u64>,
+}
+
+impl Imported {
+    const fn of(keys: u64, organizations: Option<u64>) -> Self {
+        Self {
+            keys,
+            organizations,
+        }
     }
 }
 

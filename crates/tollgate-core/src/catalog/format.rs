@@ -26,6 +26,9 @@ pub struct KeyFormatSpec {
     pub environments: Vec<EnvironmentSpec>,
     /// How many of the random characters a listing shows after the prefix.
     pub shown: u8,
+    /// How keys begin that were imported from another system: 2 to 32 of `A-Z a-z 0-9 _ -`. They
+    /// have no checksum, so that each that is made up is looked up.
+    pub foreign: Vec<String>,
 }
 
 /// An environment that a key may be for.
@@ -46,6 +49,7 @@ impl KeyFormatSpec {
             prefix: prefix.into(),
             environments: Vec::new(),
             shown: KeysSpec::SHOWN,
+            foreign: Vec::new(),
         }
     }
 
@@ -65,6 +69,23 @@ impl KeyFormatSpec {
     #[must_use]
     pub const fn shown(mut self, characters: u8) -> Self {
         self.shown = characters;
+        self
+    }
+
+    /// Accepts keys of another system that begin so, without a checksum. In a file,
+    /// `foreign = ["oldco_"]`.
+    ///
+    /// ```
+    /// use tollgate_core::catalog::KeyFormatSpec;
+    /// use tollgate_core::key_format::KeyFormat;
+    ///
+    /// let format = KeyFormat::new(&KeyFormatSpec::default().foreign("oldco_"));
+    /// assert!(format.accepts("oldco_9f86d081884c7d65"));
+    /// assert!(!format.accepts("newco_9f86d081884c7d65"));
+    /// ```
+    #[must_use]
+    pub fn foreign(mut self, prefix: impl Into<String>) -> Self {
+        self.foreign.push(prefix.into());
         self
     }
 
@@ -122,6 +143,8 @@ struct KeysBody {
     prefix: String,
     environments: Vec<EnvironmentSpec>,
     shown: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    foreign: Vec<String>,
     #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
     default_lifetime: Option<Duration>,
     #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
@@ -143,6 +166,7 @@ impl From<KeysBody> for KeysSpec {
                 prefix: body.prefix,
                 environments: body.environments,
                 shown: body.shown,
+                foreign: body.foreign,
             },
             default_lifetime: body.default_lifetime,
             max_lifetime: body.max_lifetime,
@@ -157,6 +181,7 @@ impl From<KeysSpec> for KeysBody {
             prefix: keys.format.prefix,
             environments: keys.format.environments,
             shown: keys.format.shown,
+            foreign: keys.format.foreign,
             default_lifetime: keys.default_lifetime,
             max_lifetime: keys.max_lifetime,
             rotation_age: keys.rotation_age,
@@ -212,6 +237,13 @@ impl KeysSpec {
                 "shown characters of a key",
                 format!("{} is more than {}", format.shown, Self::MOST_SHOWN),
             );
+        }
+        for prefix in &format.foreign {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+            if !(2..=32).contains(&prefix.len()) || !prefix.bytes().all(plain) {
+                let reason = format!("{} is not 2 to 32 of A-Z a-z 0-9 _ -", told(prefix));
+                refuse("foreign key prefix", reason);
+            }
         }
         for (place, duration) in [
             ("default key lifetime", self.default_lifetime),

@@ -59,7 +59,7 @@ impl KeyStore for MemoryStore {
         if !tables.organizations.contains_key(&key.organization) {
             return Reply::failed(StoreError::not_found("there is no such organization"));
         }
-        if tables.keys.contains_key(&key.id) || tables.secrets.contains_key(&digest) {
+        if tables.keys.contains_key(&key.id) || tables.knows(&digest) {
             return Reply::failed(StoreError::conflict("the key exists already"));
         }
         tables.secrets.insert(digest, (key.id, None));
@@ -81,6 +81,7 @@ impl KeyStore for MemoryStore {
         change: Change,
     ) -> Reply<ApiKey> {
         let tables = &mut *self.tables.lock();
+        let taken = rotation.as_ref().is_some_and(|it| tables.knows(&it.digest));
         let Some(stored) = tables.keys.get_mut(&key.id) else {
             return Reply::failed(StoreError::not_found("there is no such key"));
         };
@@ -89,7 +90,7 @@ impl KeyStore for MemoryStore {
         }
         let rotated = rotation.is_some();
         if let Some(rotation) = rotation {
-            if tables.secrets.contains_key(&rotation.digest) {
+            if taken {
                 return Reply::failed(StoreError::conflict("the secret exists already"));
             }
             let old = tables.secrets.values_mut().filter(|(id, _)| *id == key.id);

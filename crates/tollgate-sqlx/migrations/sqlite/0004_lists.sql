@@ -16,6 +16,15 @@ CREATE TABLE tollgate_imports (
     beat_at INTEGER NOT NULL
 ) STRICT;
 
+-- How many keys of each organization they staged, and whether the audit trail says so.
+CREATE TABLE tollgate_imported (
+    import_id    INTEGER NOT NULL REFERENCES tollgate_imports (id) ON DELETE CASCADE,
+    organization TEXT    NOT NULL,
+    keys         INTEGER NOT NULL CHECK (keys >= 0),
+    told         INTEGER NOT NULL CHECK (told IN (0, 1)),
+    PRIMARY KEY (import_id, organization)
+) STRICT, WITHOUT ROWID;
+
 -- A list reads nothing else of the keys that it does not show.
 DROP INDEX tollgate_keys_of_organization;
 CREATE INDEX tollgate_keys_listed ON tollgate_keys (organization, id, import_id, status,

@@ -8,6 +8,9 @@ macro_rules! contracts {
         mod key_lists {
             tollgate_testkit::key_lists_contract!($make);
         }
+        mod key_import {
+            tollgate_testkit::key_import_contract!($make);
+        }
         mod ledger {
             tollgate_testkit::ledger_contract!($make);
         }

@@ -13,7 +13,10 @@ use tollgate_core::rate::Subject;
 use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
-use tollgate_core::store::{CatalogStore, Declaration, KeyPage, KeyQuery, KeyStore, Rotation};
+use tollgate_core::store::{
+    Activation, CatalogStore, Declaration, ImportId, KeyImport, KeyPage, KeyQuery, KeyStore,
+    PendingImport, Rotation,
+};
 use tollgate_core::usage::{KeyUsage, UsageQuery, UsageRow, UsageStore, UsageTotals};
 
 use super::{FaultyStore, Operation};
@@ -74,6 +77,48 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     ) -> Reply<Organization> {
         self.run(Operation::Keys, move |store| {
             store.update_organization(organization, change)
+        })
+    }
+}
+
+impl<S: KeyImport> KeyImport for FaultyStore<S> {
+    fn begin_import(&self, now: Timestamp) -> Reply<ImportId> {
+        self.run(Operation::Keys, move |store| store.begin_import(now))
+    }
+
+    fn pending_imports(&self) -> Reply<Vec<PendingImport>> {
+        self.run(Operation::Keys, S::pending_imports)
+    }
+
+    fn stage_keys(
+        &self,
+        import: ImportId,
+        keys: Vec<(ApiKey, KeyDigest)>,
+        now: Timestamp,
+    ) -> Reply<Vec<KeyDigest>> {
+        self.run(Operation::Keys, move |store| {
+            store.stage_keys(import, keys, now)
+        })
+    }
+
+    fn known_digests(&self, digests: Vec<KeyDigest>) -> Reply<Vec<KeyDigest>> {
+        self.run(Operation::Keys, move |store| store.known_digests(digests))
+    }
+
+    fn activate_import(
+        &self,
+        import: ImportId,
+        organizations: u32,
+        change: Change,
+    ) -> Reply<Activation> {
+        self.run(Operation::Keys, move |store| {
+            store.activate_import(import, organizations, change)
+        })
+    }
+
+    fn remove_import(&self, import: ImportId, keys: u32, change: Change) -> Reply<u64> {
+        self.run(Operation::Keys, move |store| {
+            store.remove_import(import, keys, change)
         })
     }
 }

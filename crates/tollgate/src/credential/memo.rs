@@ -11,7 +11,7 @@ use std::hash::Hasher;
 
 use parking_lot::Mutex;
 use siphasher::sip128::{Hasher128, SipHasher24};
-use tollgate_core::key_format::{KeyFormat, LONGEST};
+use tollgate_core::key_format::{KeyFormat, KeyOrigin, LONGEST};
 use tollgate_core::secret::{Digester, KeyDigest};
 
 /// A slot for each hot key, give or take; a key whose slot is taken is digested again.
@@ -62,10 +62,10 @@ impl Reader {
             return Some(digest);
         }
         let text = std::str::from_utf8(text).ok()?;
-        if !self.format.accepts(text) {
-            return None;
-        }
-        let digest = self.digester.digest(text);
+        let digest = match self.format.origin_of(text)? {
+            KeyOrigin::Own => self.digester.digest(text),
+            KeyOrigin::Foreign => self.digester.digest_foreign(text),
+        };
         if let Some(mut slot) = slot.and_then(Mutex::try_lock) {
             *slot = Some((fingerprint, digest));
         }

@@ -1,0 +1,249 @@
+//! Keys of another system, by their digests: staged where keys are, and unseen until activated.
+//!
+//! The keys of a batch are ordered by their digests, which come at random: so a batch touches each
+//! page of the table of secrets once, and not one page for each key.
+
+use tollgate_core::audit::AuditEvent;
+use tollgate_core::change::{Change, ChangeKind};
+use tollgate_core::clock::Timestamp;
+use tollgate_core::error::StoreError;
+use tollgate_core::id::OrgId;
+use tollgate_core::record::ApiKey;
+use tollgate_core::reply::Reply;
+use tollgate_core::secret::KeyDigest;
+use tollgate_core::store::{Activation, ImportId, KeyImport, PendingImport};
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use crate::audit::Mutation;
+use crate::changes;
+use crate::queries::imports as sql;
+use crate::rows::{exact, json, word};
+use crate::session::{Backend, Session, Statement, Transaction, values};
+use crate::store::SqlStore;
+
+impl<B: Backend> KeyImport for SqlStore<B> {
+    fn begin_import(&self, now: Timestamp) -> Reply<ImportId> {
+        let backend = self.backend.clone();
+        Reply::later(async move {
+            let mut transaction = backend.write().await?;
+            let row = transaction.fetch_optional(sql::BEGIN, values![now]).await?;
+            let number = row.ok_or_else(gone)?.take()?;
+            transaction.commit().await?;
+            Ok(ImportId::new(number))
+        })
+    }
+
+    fn pending_imports(&self) -> Reply<Vec<PendingImport>> {
+        let backend = self.backend.clone();
+        Reply::later(async move {
+            let rows = backend.read().await?.fetch(sql::PENDING, values![]).await?;
+            let pending = rows.into_iter().map(|mut row| {
+                Ok(PendingImport {
+                    id: ImportId::new(row.take()?),
+                    beat_at: row.take()?,
+                })
+            });
+            pending.collect()
+        })
+    }
+
+    fn stage_keys(
+        &self,
+        import: ImportId,
+        keys: Vec<(ApiKey, KeyDigest)>,
+        now: Timestamp,
+    ) -> Reply<Vec<KeyDigest>> {
+        let backend = self.backend.clone();
+        Reply::later(async move {
+            let number = import.number();
+            // All that can be made ready before anybody has to wait is made ready before.
+            let digests = hex_of(keys.iter().map(|(_, digest)| digest))?;
+            let mut transaction = backend.write().await?;
+            let beat = transaction.execute(sql::BEAT, values![number, now]);
+            if beat.await? == 0 {
+                return Err(gone());
+            }
+            let known = known(&mut transaction, digests).await?;
+            let taken: HashSet<KeyDigest> = known.iter().copied().collect();
+            let new: Vec<_> = keys
+                .iter()
+                .filter(|(_, digest)| !taken.contains(digest))
+                .collect();
+            let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+            for (key, _) in &new {
+                let count = counts.entry(key.organization.as_str()).or_default();
+                *count = count.saturating_add(1);
+            }
+            let counts: Vec<(&str, u64)> = counts.into_iter().collect();
+            let statements = vec![
+                Statement::new(sql::INSERT, values![rows_of(&new)?, number]),
+                Statement::new(sql::INSERT_SECRETS, values![secrets_of(&new)?]),
+                Statement::new(sql::COUNT, values![number, json(&counts)?]),
+            ];
+            transaction.commit_after(statements).await?;
+            Ok(known)
+        })
+    }
+
+    fn known_digests(&self, digests: Vec<KeyDigest>) -> Reply<Vec<KeyDigest>> {
+        let backend = self.backend.clone();
+        Reply::later(async move {
+            let digests = hex_of(digests.iter())?;
+            known(&mut backend.read().await?, digests).await
+        })
+    }
+
+    fn activate_import(
+        &self,
+        import: ImportId,
+        organizations: u32,
+        change: Change,
+    ) -> Reply<Activation> {
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
+        Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
+            let mut transaction = backend.write().await?;
+            let done = activate(&mut transaction, import, organizations, mutation).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+    }
+
+    fn remove_import(&self, import: ImportId, keys: u32, change: Change) -> Reply<u64> {
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
+        Reply::later(async move {
+            let mutation = Mutation::new(&change, &audit);
+            let mut transaction = backend.write().await?;
+            let removed = remove(&mut transaction, import, keys, mutation).await?;
+            transaction.commit().await?;
+            Ok(removed)
+        })
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::not_found("there is no such import")
+}
+
+async fn known(session: &mut impl Session, digests: String) -> Result<Vec<KeyDigest>, StoreError> {
+    let rows = session.fetch(sql::KNOWN, values![digests]).await?;
+    let digests = rows.into_iter().map(|mut row| row.take());
+    digests
+        .map(|digest| Ok(KeyDigest::from_bytes(digest?)))
+        .collect()
+}
+
+async fn activate(
+    session: &mut impl Session,
+    import: ImportId,
+    organizations: u32,
+    mutation: Mutation<'_>,
+) -> Result<Activation, StoreError> {
+    let number = import.number();
+    let at = mutation.change.at;
+    if session.execute(sql::BEAT, values![number, at]).await? == 0 {
+        return Err(gone());
+    }
+    let untold = session.fetch(sql::UNTOLD, values![number, organizations]);
+    let untold = untold.await?;
+    if !untold.is_empty() {
+        for mut row in untold {
+            let organization: OrgId = row.take()?;
+            let name = organization.as_str();
+            session.execute(sql::TOLD, values![number, name]).await?;
+            let event = AuditEvent::keys_imported(import, row.take()?);
+            mutation.record(session, Some(organization), event).await?;
+        }
+        return Ok(Activation::More);
+    }
+    let sums = session.fetch_optional(sql::SUMS, values![number]).await?;
+    let mut sums = sums.ok_or_else(gone)?;
+    let (organizations, keys) = (sums.take()?, sums.take()?);
+    session.execute(sql::DELETE, values![number]).await?;
+    // It clears what is remembered of digests that were unknown, and nothing else.
+    changes::log(session, ChangeKind::KeyCreated, None, None, mutation.change).await?;
+    let event = AuditEvent::import_activated(import, keys, organizations);
+    mutation.record(session, None, event).await?;
+    Ok(Activation::Done(keys))
+}
+
+async fn remove(
+    session: &mut impl Session,
+    import: ImportId,
+    keys: u32,
+    mutation: Mutation<'_>,
+) -> Result<u64, StoreError> {
+    let number = import.number();
+    loop {
+        let of = session.fetch_optional(sql::ORGANIZATION, values![number]);
+        let Some(mut row) = of.await? else { break };
+        let organization: String = row.take()?;
+        let some = values![organization.as_str(), number, keys];
+        let removed = session.execute(sql::REMOVE, some).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+        let left = values![number, organization];
+        session.execute(sql::FORGET, left).await?;
+    }
+    if session.execute(sql::DELETE, values![number]).await? > 0 {
+        let event = AuditEvent::import_removed(import);
+        mutation.record(session, None, event).await?;
+    }
+    Ok(0)
+}
+
+fn hex(bytes: &[u8], to: &mut String) {
+    for byte in bytes {
+        let _ = write!(to, "{byte:02x}");
+    }
+}
+
+/// A JSON array of digests, in hexadecimal.
+fn hex_of<'a>(digests: impl Iterator<Item = &'a KeyDigest>) -> Result<String, StoreError> {
+    let digests = digests.map(|digest| {
+        let mut text = String::with_capacity(64);
+        hex(digest.as_bytes(), &mut text);
+        text
+    });
+    json(&digests.collect::<Vec<_>>())
+}
+
+/// A JSON array of texts: a digest and the id of its key, in hexadecimal.
+fn secrets_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
+    let secrets = keys.iter().map(|(key, digest)| {
+        let mut text = String::with_capacity(96);
+        hex(digest.as_bytes(), &mut text);
+        hex(key.id.as_bytes(), &mut text);
+        text
+    });
+    json(&secrets.collect::<Vec<_>>())
+}
+
+/// A JSON array of arrays: the columns of each key, as `sql::INSERT` takes them.
+fn rows_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
+    let rows = keys.iter().map(|(key, _)| {
+        let mut id = String::with_capacity(32);
+        hex(key.id.as_bytes(), &mut id);
+        let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
+        let who = (id, &*key.organization.as_str(), &*key.name, &*key.creator);
+        let what = (
+            &*key.environment,
+            &*key.display_prefix,
+            json(&key.permissions)?,
+            json(&key.ip_rules)?,
+            key.plan.as_deref(),
+            key.limits.as_ref().map(json).transpose()?,
+        );
+        let when = (micros(key.not_before), micros(key.expires_at));
+        let since = (key.created_at.as_micros(), exact(key.version)?);
+        let state = (word(&key.status)?, since.0, since.1);
+        Ok((
+            who.0, who.1, who.2, who.3, what.0, what.1, what.2, what.3, what.4, what.5, when.0,
+            when.1, state.0, state.1, state.2,
+        ))
+    });
+    json(&rows.collect::<Result<Vec<_>, StoreError>>()?)
+}
