@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::change::{Actor, Change, ChangeKind, ChangeListener};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::deadline::within;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{KeyId, OrgId};

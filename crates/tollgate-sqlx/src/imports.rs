@@ -228,7 +228,7 @@ fn rows_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
         let mut id = String::with_capacity(32);
         hex(key.id.as_bytes(), &mut id);
         let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
-        let who = (id, &*key.organization.as_str(), &*key.name, &*key.creator);
+        let who = (id, key.organization.as_str(), &*key.name, &*key.creator);
         let what = (
             &*key.environment,
             &*key.display_prefix,

@@ -42,8 +42,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Keyring, KeyringError, NewKey, change};
-use crate::change::{Actor, ChangeKind};
+use super::{Keyring, KeyringError, NewKey};
+use crate::change::{Actor, Change, ChangeKind};
 use crate::clock::Timestamp;
 use crate::deadline::within;
 use crate::error::{StoreError, StoreErrorKind};
@@ -241,7 +241,7 @@ impl Import {
         let Some(id) = self.id else { return Ok(0) };
         loop {
             let began = self.keyring.now();
-            let change = change(&self.actor, began.wall);
+            let change = Change::by(&self.actor, began.wall);
             let told = self.keyring.tell(ChangeKind::KeyCreated, None, None);
             let activated = self.store.activate_import(id, ORGANIZATIONS, change);
             let activated = self.ask(activated).await;
@@ -389,7 +389,7 @@ impl Import {
     async fn remove(&mut self, id: ImportId) -> Result<(), KeyringError> {
         loop {
             let began = self.keyring.now();
-            let change = change(&self.actor, began.wall);
+            let change = Change::by(&self.actor, began.wall);
             let removed = self.store.remove_import(id, REMOVED, change);
             if self.ask(removed).await? == 0 {
                 return Ok(());
