@@ -47,6 +47,7 @@ mod closure;
 mod error;
 mod file;
 mod format;
+mod grants;
 mod preset;
 #[cfg(test)]
 mod tests;

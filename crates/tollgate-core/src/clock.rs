@@ -4,12 +4,14 @@
 //! owns expiry, caches, windows, quotas and deadlines together.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::invalid::Invalid;
 use crate::reply::BoxFuture;
 
 /// Tells the time, and waits for it to pass.
@@ -177,6 +179,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Reads RFC 3339 with any offset: `2026-01-01T00:00:00Z`.
+impl FromStr for Timestamp {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let read = text.parse::<jiff::Timestamp>();
+        read.map(|at| Self(at.as_microsecond())).map_err(|_| {
+            let shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+            let reason = format!("`{shown}` is not like `2026-01-01T00:00:00Z`");
+            Invalid::new("time", reason)
+        })
+    }
+}
+
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -205,6 +221,17 @@ mod tests {
             leap.start_of_next_month().to_string(),
             "2024-03-01T00:00:00Z"
         );
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_is_written_and_with_any_offset() {
+        let leap = Timestamp::from_secs(1_709_210_096);
+        for text in ["2024-02-29T12:34:56Z", "2024-02-29T13:34:56+01:00"] {
+            assert_eq!(text.parse(), Ok(leap), "{text}");
+        }
+        for text in ["", "2024-02-30T00:00:00Z", "2024-02-29", "1709210096"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::accounts::Role;
 use crate::catalog::Catalog;
 use crate::change::{Actor, Change, ChangeKind, ChangeListener};
 use crate::clock::{Clock, Moment, Timestamp};
@@ -19,7 +20,7 @@ use crate::key_format::KeyFormat;
 use crate::record::{ApiKey, KeyStatus, Permissions};
 use crate::reply::Reply;
 use crate::secret::{Digester, Secret};
-use crate::store::{KeyPage, KeyQuery, KeyStore, Rotation};
+use crate::store::{KeyPage, KeyQuery, KeyStore, ListedKey, Rotation};
 
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
@@ -46,6 +47,7 @@ pub struct Keyring {
     clock: Arc<dyn Clock>,
     listeners: Vec<Arc<dyn ChangeListener>>,
     deadline: Duration,
+    granting: Option<Role>,
 }
 
 /// A key and its secret, which is shown this once.
@@ -75,6 +77,7 @@ impl Keyring {
             clock,
             listeners: Vec::new(),
             deadline: Duration::from_secs(5),
+            granting: None,
         }
     }
 
@@ -92,6 +95,17 @@ impl Keyring {
         self
     }
 
+    /// The same keyring in the hands of somebody of this role: no key gets, by issue, edit, rotation
+    /// or being enabled, what the role [may not grant](Catalog::may_grant). Without one, whoever
+    /// has the keyring may grant everything.
+    #[must_use]
+    pub fn granting(&self, role: Role) -> Self {
+        Self {
+            granting: Some(role),
+            ..self.clone()
+        }
+    }
+
     /// The catalog whose rules this keyring keeps.
     #[must_use]
     pub const fn catalog(&self) -> &Catalog {
@@ -103,10 +117,12 @@ impl Keyring {
     /// # Errors
     ///
     /// [`KeyringError`] if the organization does not exist, a scope, preset, plan or environment
-    /// is not declared, or the store fails.
+    /// is not declared, the scopes are not this [role](Self::granting)'s to give, or the store
+    /// fails.
     pub async fn issue(&self, new: NewKey, actor: &Actor) -> Result<Issued, KeyringError> {
         let now = self.now().wall;
         new.check(&self.catalog, now)?;
+        self.may_grant(&new.permissions)?;
         if self
             .ask(self.store.organization(&new.organization))
             .await?
@@ -169,6 +185,9 @@ impl Keyring {
         self.update(id, actor, |key| {
             refuse_revoked(key)?;
             edit.apply(key);
+            if edit.makes_usable() {
+                self.may_grant(&key.permissions)?;
+            }
             Ok(None)
         })
         .await
@@ -192,6 +211,7 @@ impl Keyring {
         let key = self
             .update(id, actor, |key| {
                 refuse_revoked(key)?;
+                self.may_grant(&key.permissions)?;
                 key.display_prefix.clone_from(&generated.display_prefix);
                 key.rotated_at = Some(now);
                 Ok(Some(Rotation {
@@ -274,6 +294,23 @@ impl Keyring {
         Ok(self.ask(self.store.list_keys(query)).await?)
     }
 
+    /// Reads a key of an organization, as a list shows it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if the organization has no such key, or the store fails.
+    pub async fn listed_key(
+        &self,
+        organization: &OrgId,
+        id: &KeyId,
+    ) -> Result<ListedKey, KeyringError> {
+        let found = self.list_keys(KeyQuery::one(organization.clone(), *id));
+        let found = found.await?.keys.into_iter().next();
+        found
+            .filter(|listed| listed.key.id == *id)
+            .ok_or_else(|| KeyringError::not_found("key", id))
+    }
+
     async fn set_status(
         &self,
         id: &KeyId,
@@ -282,6 +319,9 @@ impl Keyring {
     ) -> Result<ApiKey, KeyringError> {
         self.update(id, actor, |key| {
             refuse_revoked(key)?;
+            if status == KeyStatus::Active {
+                self.may_grant(&key.permissions)?;
+            }
             key.status = status;
             Ok(None)
         })
@@ -318,6 +358,14 @@ impl Keyring {
         let keys = self.catalog.keys();
         let life = keys.default_lifetime.or(keys.max_lifetime);
         life.map(|life| now.after(life))
+    }
+
+    fn may_grant(&self, permissions: &Permissions) -> Result<(), KeyringError> {
+        let refused = match self.granting {
+            Some(role) => self.catalog.may_grant(role, permissions),
+            None => Ok(()),
+        };
+        refused.map_err(KeyringError::NotGrantable)
     }
 
     fn now(&self) -> Moment {

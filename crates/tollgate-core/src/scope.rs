@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::set::{ScopeId, ScopeSet};
+use crate::accounts::Role;
 use crate::invalid::Invalid;
 use crate::shorthand::{Entry, Value, is_default};
 
@@ -44,6 +45,9 @@ pub struct Scope {
     pub legacy: bool,
     /// What to use in its place, if it is on its way out.
     pub deprecated: Option<String>,
+    /// The least role that may give it to a key, of those who manage keys; an admin, unless it
+    /// says so.
+    pub granted_by: Option<Role>,
 }
 
 /// What a scope grants besides itself.
@@ -119,6 +123,21 @@ impl Scope {
         self
     }
 
+    /// Lets only this role, or more, give it to a key.
+    ///
+    /// A key that is granted it by implication needs the role as well.
+    #[must_use]
+    pub const fn granted_by(mut self, role: Role) -> Self {
+        self.granted_by = Some(role);
+        self
+    }
+
+    /// The least role that may give it to a key.
+    #[must_use]
+    pub fn least_granter(&self) -> Role {
+        self.granted_by.unwrap_or(Role::Admin).max(Role::Admin)
+    }
+
     /// Whether a key may be given it.
     #[must_use]
     pub const fn is_assignable(&self) -> bool {
@@ -178,6 +197,8 @@ pub(crate) struct ScopeBody {
     legacy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     deprecated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_by: Option<Role>,
 }
 
 impl Entry for Scope {
@@ -198,6 +219,7 @@ impl Entry for Scope {
                 reserved: body.reserved,
                 legacy: body.legacy,
                 deprecated: body.deprecated,
+                granted_by: body.granted_by,
             }),
             Value::List(_) => Err(Invalid::new(
                 format!("scope `{name}`"),
@@ -214,6 +236,7 @@ impl Entry for Scope {
             reserved: self.reserved,
             legacy: self.legacy,
             deprecated: self.deprecated.clone(),
+            granted_by: self.granted_by,
         }
     }
 }

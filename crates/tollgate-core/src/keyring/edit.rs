@@ -215,6 +215,16 @@ impl EditKey {
         check_expiry(self.expires_at.flatten(), catalog, now)
     }
 
+    /// Whether it may make more of a key than it was: all but a new name may.
+    pub(super) const fn makes_usable(&self) -> bool {
+        self.permissions.is_some()
+            || self.ip_rules.is_some()
+            || self.plan.is_some()
+            || self.limits.is_some()
+            || self.not_before.is_some()
+            || self.expires_at.is_some()
+    }
+
     pub(super) fn apply(&self, key: &mut ApiKey) {
         replace(&mut key.name, self.name.as_ref());
         replace(&mut key.permissions, self.permissions.as_ref());

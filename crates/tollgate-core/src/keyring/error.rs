@@ -19,6 +19,8 @@ pub enum KeyringError {
     AlreadyExists(String),
     /// The key is revoked, and stays so.
     Revoked(String),
+    /// Somebody of this role may not give a key what it would have.
+    NotGrantable(Invalid),
     /// The store failed; the change may or may not have happened.
     Store(StoreError),
 }
@@ -50,7 +52,7 @@ impl KeyringError {
 impl fmt::Display for KeyringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(invalid) => invalid.fmt(f),
+            Self::Invalid(invalid) | Self::NotGrantable(invalid) => invalid.fmt(f),
             Self::NotFound(text) | Self::AlreadyExists(text) | Self::Revoked(text) => {
                 f.write_str(text)
             }

@@ -98,6 +98,19 @@ impl Keyring {
             .ok_or_else(|| KeyringError::not_found("organization", id))
     }
 
+    /// Lists up to `limit` organizations by id, from after `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if the store fails.
+    pub async fn organizations(
+        &self,
+        after: Option<OrgId>,
+        limit: u32,
+    ) -> Result<Vec<Organization>, KeyringError> {
+        Ok(self.ask(self.store.organizations(after, limit)).await?)
+    }
+
     /// Suspends an organization: none of its keys works.
     ///
     /// # Errors

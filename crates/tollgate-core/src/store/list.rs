@@ -70,6 +70,14 @@ impl KeyQuery {
         }
     }
 
+    /// One key, as a list shows it, if it is this organization's. If it is not, the newest that is
+    /// older may be found in its place.
+    pub fn one(organization: OrgId, id: KeyId) -> Self {
+        let next = u128::from_be_bytes(*id.as_bytes()).saturating_add(1);
+        let next = KeyId::from_bytes(next.to_be_bytes());
+        Self::new().organization(organization).before(next).limit(1)
+    }
+
     /// Those of an organization.
     pub fn organization(mut self, organization: OrgId) -> Self {
         self.organization = Some(organization);
