@@ -31,7 +31,7 @@ const BATCH: u32 = 1000;
 /// How many keys' usage is written in one transaction.
 const USAGE_BATCH: usize = 200;
 /// The longest that a store is waited for here.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Tasks that outlive their request, such as a settle after the reply.
 #[derive(Clone)]
@@ -156,14 +156,14 @@ async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
 /// Writes what was counted. What cannot be written is tried again with the next batch; if only
 /// the answer was lost, it is counted twice: these are statistics.
 pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
-    let mut rest = gate.usage().drain();
+    let mut rest = gate.usage_log().drain();
     while !rest.is_empty() {
         // In small pieces, so that charges on the same database get their turn in between.
         let after = rest.split_off(rest.len().min(USAGE_BATCH));
         let asked = gate.usage_store().record_usage(rest.clone());
         if let Err(error) = within(gate.clock(), DEADLINE, "the usage store", asked).await {
             rest.extend(after);
-            gate.usage().put_back(rest);
+            gate.usage_log().put_back(rest);
             return Err(error);
         }
         rest = after;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 pub use crate::denial::kind::DenialKind;
 
+mod errors;
 mod kind;
 
 /// A request turned away.

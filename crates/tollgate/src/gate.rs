@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::OriginalUri;
 use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
+use tollgate_core::audit::AuditStore;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
@@ -42,13 +43,17 @@ use crate::telemetry::Decisions;
 use crate::usage::UsageLog;
 use crate::verified::VerifiedKey;
 
+pub use audit::Audit;
 pub use builder::GateBuilder;
 pub use credits::Credits;
 pub use error::StartError;
+pub use usage::Usage;
 
+mod audit;
 mod builder;
 mod credits;
 mod error;
+mod usage;
 
 /// What guards an app: its catalog, its stores, and how it wants its answers to look.
 ///
@@ -84,6 +89,7 @@ struct Inner {
     till: Till,
     usage: UsageLog<VerifiedKey>,
     usage_store: Arc<dyn UsageStore>,
+    audit: Arc<dyn AuditStore>,
     feed: Arc<dyn ChangeFeed>,
     feed_seen: Arc<AtomicU64>,
     declarations: Arc<dyn CatalogStore>,
@@ -131,6 +137,18 @@ impl Gate {
     #[must_use]
     pub const fn credits(&self) -> Credits<'_> {
         Credits(self)
+    }
+
+    /// Who changed what.
+    #[must_use]
+    pub const fn audit(&self) -> Audit<'_> {
+        Audit(self)
+    }
+
+    /// What keys were used for.
+    #[must_use]
+    pub const fn usage(&self) -> Usage<'_> {
+        Usage(self)
     }
 
     /// Gives an organization credits that do not expire.
@@ -192,7 +210,9 @@ impl Gate {
         WeakGate(Arc::downgrade(&self.0))
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
+    /// The clock that everything here goes by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
     }
 
@@ -224,7 +244,7 @@ impl Gate {
         &self.0.till
     }
 
-    pub(crate) fn usage(&self) -> &UsageLog<VerifiedKey> {
+    pub(crate) fn usage_log(&self) -> &UsageLog<VerifiedKey> {
         &self.0.usage
     }
 

@@ -76,7 +76,7 @@ pub use tollgate_core::scope::Scope;
 pub use crate::bill::Bill;
 pub use crate::cache::CacheSettings;
 pub use crate::denial::{Denial, DenialKind};
-pub use crate::gate::{Credits, Gate, GateBuilder, StartError};
+pub use crate::gate::{Audit, Credits, Gate, GateBuilder, StartError, Usage};
 pub use crate::guard::{Guarded, ResponseFuture as GuardedFuture};
 pub use crate::metered::Metered;
 pub use crate::principal::Principal;

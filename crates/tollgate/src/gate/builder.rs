@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tollgate_core::audit::AuditStore;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::ChangeFeed;
 use tollgate_core::clock::{Clock, SystemClock};
@@ -75,6 +76,7 @@ struct Stores {
     ledger: Arc<dyn Ledger>,
     quotas: Arc<dyn QuotaStore>,
     usage: Arc<dyn UsageStore>,
+    audit: Arc<dyn AuditStore>,
     feed: Arc<dyn ChangeFeed>,
     declarations: Arc<dyn CatalogStore>,
 }
@@ -122,6 +124,7 @@ impl GateBuilder {
             ledger: Arc::clone(&store) as _,
             quotas: Arc::clone(&store) as _,
             usage: Arc::clone(&store) as _,
+            audit: Arc::clone(&store) as _,
             feed: Arc::clone(&store) as _,
             declarations: store as _,
         });
@@ -386,6 +389,7 @@ impl GateBuilder {
             },
             usage: UsageLog::default(),
             usage_store: stores.usage,
+            audit: stores.audit,
             feed: stores.feed,
             feed_seen: Arc::new(AtomicU64::new(newest)),
             declarations: stores.declarations,

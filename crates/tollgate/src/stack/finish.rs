@@ -251,7 +251,7 @@ impl Finish {
             (&passage.caller, &passage.route, passage.now)
         {
             let key = caller.verified();
-            self.gate.usage().record(
+            self.gate.usage_log().record(
                 key,
                 &Use {
                     route: route.name(),
