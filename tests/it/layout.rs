@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Allowed dependencies inside the workspace, and databases, frameworks and runtimes that a crate
 /// must stay free of. Dev-dependencies may not point back either.
-const ALLOWED: [(&str, &[&str], &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str], &[&str]); 6] = [
     (
         "tollgate-core",
         &[],
@@ -24,6 +24,16 @@ const ALLOWED: [(&str, &[&str], &[&str]); 5] = [
         "tollgate-cli",
         &["tollgate-core", "tollgate-sqlx"],
         &["axum", "http", "sqlx", "tower"],
+    ),
+    (
+        "tollgate-admin",
+        &[
+            "tollgate",
+            "tollgate-core",
+            "tollgate-sqlx",
+            "tollgate-testkit",
+        ],
+        &["sqlx"],
     ),
 ];
 

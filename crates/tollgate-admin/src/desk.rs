@@ -1,0 +1,29 @@
+//! What the handlers share.
+
+use std::fmt;
+
+use tollgate::Gate;
+use tollgate_core::clock::Timestamp;
+
+use crate::cookies::SessionCookies;
+
+/// What the handlers share. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) gate: Gate,
+    pub(crate) sign_in: Option<SessionCookies>,
+}
+
+impl Desk {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.gate.clock().now().wall
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("sign_in", &self.sign_in)
+            .finish_non_exhaustive()
+    }
+}

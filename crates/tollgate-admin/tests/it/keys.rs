@@ -1,0 +1,178 @@
+//! The life of a key, over HTTP.
+
+use serde_json::json;
+use tollgate::core::accounts::Role;
+use tollgate::core::audit::{AuditKey, AuditVerifier};
+
+use crate::support::{App, HOUR, on_every_store, org};
+
+on_every_store!(
+    a_key_lives_and_dies_by_what_was_last_said_of_it,
+    a_role_gives_no_more_than_it_may,
+    a_stronger_key_is_not_handed_over,
+);
+
+const KEYS: &str = "/admin/organizations/acme/keys";
+
+async fn a_key_lives_and_dies_by_what_was_last_said_of_it(app: App) {
+    let admin = app.signed_in(Role::Admin).await;
+    let uses = async |secret: &str| app.get("/iocs").secret(secret).status().await;
+
+    let body = json!({"name": "mailer", "scopes": ["iocs:read"], "reason": "ticket 1"});
+    let made = app.post(KEYS).cookie(&admin).json(body).ok().await;
+    let (id, secret) = (
+        made["data"]["id"].as_str().unwrap(),
+        made["secret"].as_str().unwrap(),
+    );
+    let path = format!("{KEYS}/{id}");
+    assert_eq!(uses(secret).await, 200);
+
+    let edit = |scopes: &[&str]| {
+        app.call("PATCH", &path)
+            .cookie(&admin)
+            .json(json!({"scopes": scopes}))
+    };
+    edit(&[]).ok().await;
+    assert_eq!(uses(secret).await, 403);
+    edit(&["iocs:read"]).ok().await;
+    assert_eq!(uses(secret).await, 200);
+
+    let rotate = app.post(&format!("{path}/rotate")).cookie(&admin);
+    let rotated = rotate.json(json!({"grace": "1h"})).ok().await;
+    let new = rotated["secret"].as_str().unwrap();
+    assert_eq!((uses(secret).await, uses(new).await), (200, 200));
+    app.clock.advance(HOUR);
+    let admin = app
+        .cookie(
+            &app.accounts
+                .user_by_email(&"admin@acme.example".parse().unwrap())
+                .await
+                .unwrap(),
+        )
+        .await;
+    assert_eq!((uses(secret).await, uses(new).await), (401, 200));
+
+    for (action, status) in [("disable", 401), ("enable", 200), ("revoke", 401)] {
+        app.post(&format!("{path}/{action}"))
+            .cookie(&admin)
+            .ok()
+            .await;
+        assert_eq!(uses(new).await, status, "{action}");
+    }
+    let shown = app.get(&path).cookie(&admin).ok().await;
+    assert_eq!(shown["data"]["status"], "revoked");
+    let again = app
+        .post(&format!("{path}/enable"))
+        .cookie(&admin)
+        .send()
+        .await;
+    assert_eq!(again.status, 409, "{again:?}");
+
+    let trail = app
+        .gate
+        .audit()
+        .oldest(Some(&org("acme")), 0, 1000)
+        .await
+        .unwrap();
+    let key = AuditKey::default();
+    let mut verifier = AuditVerifier::new(&key, Some(org("acme")), None);
+    for record in &trail {
+        verifier.follow(record).unwrap();
+    }
+    let steps: Vec<_> = trail
+        .iter()
+        .filter(|of| of.target == format!("key:{id}"))
+        .collect();
+    let actions: Vec<_> = steps.iter().map(|of| &*of.action).collect();
+    let expected = [
+        "create", "edit", "edit", "rotate", "disable", "enable", "revoke",
+    ];
+    assert_eq!(actions, expected.map(|action| format!("key.{action}")));
+    for step in &steps {
+        assert_eq!(step.actor, "user:admin@acme.example");
+        assert!(step.session.is_some() && step.address.is_some());
+    }
+    assert_eq!(steps[0].reason.as_deref(), Some("ticket 1"));
+}
+
+async fn a_role_gives_no_more_than_it_may(app: App) {
+    let (admin, owner) = (
+        app.signed_in(Role::Admin).await,
+        app.signed_in(Role::Owner).await,
+    );
+    let operator = app.operator().await;
+    let forbidden = "can be given by an owner only";
+    for (said, by_admin, by_owner, why) in [
+        (json!({"scopes": ["iocs:write"]}), 201, 201, ""),
+        (json!({"preset": "reader"}), 201, 201, ""),
+        (json!({"scopes": ["keys:admin"]}), 403, 201, forbidden),
+        (json!({"scopes": ["api:full"]}), 403, 201, forbidden),
+        (json!({"preset": "everything"}), 403, 201, forbidden),
+        (json!({"scopes": ["old:read"]}), 422, 422, "legacy"),
+        (
+            json!({"scopes": ["nope"]}),
+            422,
+            422,
+            "`nope` is not declared",
+        ),
+        (
+            json!({"scopes": [], "preset": "reader"}),
+            422,
+            422,
+            "leave one out",
+        ),
+        (json!({"plan": "pro"}), 403, 403, "`plan`"),
+        (
+            json!({"limits": {"rates": ["10/minute"]}}),
+            403,
+            403,
+            "`limits`",
+        ),
+        (json!({"force": true}), 422, 422, "unknown field `force`"),
+    ] {
+        let mut body = said.clone();
+        body["name"] = json!("a key");
+        for (who, status) in [(&admin, by_admin), (&owner, by_owner)] {
+            let answer = app.post(KEYS).cookie(who).json(body.clone()).send().await;
+            assert_eq!(answer.status, status, "{body}: {answer:?}");
+            assert!(
+                answer.status < 300 || answer.message().contains(why),
+                "{answer:?}"
+            );
+            // An edit is held to the same.
+            let (id, _) = app.key("acme", &[]).await;
+            let edit = app.call("PATCH", &format!("{KEYS}/{id}")).cookie(who);
+            let edited = edit.json(said.clone()).status().await;
+            assert_eq!(edited, if status == 201 { 200 } else { status }, "{said}");
+        }
+    }
+    let body = json!({"name": "a key", "plan": "pro", "scopes": ["api:full"]});
+    let made = app.post(KEYS).cookie(&operator).json(body).ok().await;
+    assert_eq!(made["data"]["tier"], "pro");
+}
+
+async fn a_stronger_key_is_not_handed_over(app: App) {
+    let (admin, owner) = (
+        app.signed_in(Role::Admin).await,
+        app.signed_in(Role::Owner).await,
+    );
+    let (id, _) = app.key("acme", &["api:full"]).await;
+    let path = format!("{KEYS}/{id}");
+    let rotate = |who: &str| {
+        app.post(&format!("{path}/rotate"))
+            .cookie(who)
+            .json(json!({"grace": "0s"}))
+    };
+    assert_eq!(rotate(&admin).status().await, 403);
+    assert_eq!(rotate(&owner).status().await, 200);
+    let edit = |said| app.call("PATCH", &path).cookie(&admin).json(said);
+    assert_eq!(edit(json!({"ip_rules": {}})).status().await, 403);
+    assert_eq!(edit(json!({"expires_at": null})).status().await, 403);
+    assert_eq!(edit(json!({"name": "other"})).status().await, 200);
+    let switch = |who: &str, to: &str| app.post(&format!("{path}/{to}")).cookie(who);
+    assert_eq!(switch(&admin, "disable").status().await, 200);
+    assert_eq!(switch(&admin, "enable").status().await, 403);
+    assert_eq!(switch(&owner, "enable").status().await, 200);
+    assert_eq!(edit(json!({"scopes": ["iocs:read"]})).status().await, 200);
+    assert_eq!(rotate(&admin).status().await, 200);
+}
