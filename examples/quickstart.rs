@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tollgate::Gate;
 use tollgate::core::memory::MemoryStore;
+use tollgate_admin::{Admin, SessionCookies};
 use tollgate_examples::failure::{self, Failure};
 use tollgate_examples::flags::{self, Flags};
 use tollgate_examples::interrupt::interrupted;
@@ -26,6 +27,8 @@ use crate::api::Iocs;
 mod api;
 #[path = "quickstart/keys.rs"]
 mod keys;
+#[path = "quickstart/people.rs"]
+mod people;
 
 /// How long requests that are under way may take to end, once the server is to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,11 +50,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     // A port that is in use is told before a database is made.
     let listener = flags.listen().await?;
     let store = flags.open().await?;
+    let people = people::cookies(&store);
     let gate = Gate::builder(api::catalog()?)
         .store(store.clone())
+        .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate).await;
+    let served = serve(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
@@ -67,9 +72,18 @@ async fn print_permissions() -> Result<(), Failure> {
 }
 
 /// Serves until Ctrl-C, then lets the requests that are under way end.
-async fn serve(flags: &Flags, listener: TcpListener, gate: &Gate) -> Result<(), Failure> {
+async fn serve(
+    flags: &Flags,
+    listener: TcpListener,
+    gate: &Gate,
+    people: SessionCookies,
+) -> Result<(), Failure> {
     let app = api::routes(gate)
         .with_state(Iocs::samples())
+        .nest(
+            "/admin",
+            Admin::new(gate).with_sign_in(people.clone()).routes(),
+        )
         .into_service()?;
     let interrupted = interrupted()?;
     let address = listener.local_addr()?;
@@ -81,10 +95,15 @@ async fn serve(flags: &Flags, listener: TcpListener, gate: &Gate) -> Result<(), 
         .await
         .map_err(|error| error.with_remedy(&start_over))?;
     match keys {
-        Some(keys) => write!(io::stdout(), "{}", keys.shown(address))?,
+        Some(keys) => {
+            let operator = people::make(people.accounts()).await?;
+            write!(io::stdout(), "{}", keys.shown(address))?;
+            write!(io::stdout(), "{}", operator.shown(address))?;
+        }
         None => writeln!(
             io::stdout(),
-            "The keys were shown at the first start, and cannot be shown again;\n{start_over}."
+            "The keys and the operator's password were shown at the first start, and cannot be \
+             shown again;\n{start_over}."
         )?,
     }
     writeln!(io::stdout(), "listening on http://{address}")?;

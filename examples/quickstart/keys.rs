@@ -13,6 +13,10 @@ use tollgate_examples::failure::Failure;
 
 use crate::api::{FREE_PER_MINUTE, REPORT_CREDITS};
 
+/// How each printed request begins.
+pub(crate) const CURL: &str = r"curl -sS -w '\n%{http_code}\n'";
+pub(crate) const JSON: &str = "-H 'Content-Type: application/json'";
+
 const FREE_CREDITS: u64 = 2;
 const PRO_CREDITS: u64 = 100;
 
@@ -97,11 +101,9 @@ impl Keys {
     }
 
     fn write_requests(&self, f: &mut fmt::Formatter<'_>, origin: &str) -> fmt::Result {
-        const CURL: &str = r"curl -sS -w '\n%{http_code}\n'";
         let [writer, office, reader, analyst] =
             [&self.writer, &self.office, &self.reader, &self.analyst]
                 .map(|issued| format!("-H 'Authorization: Bearer {}'", issued.secret.expose()));
-        let json = "-H 'Content-Type: application/json'";
         let new = r#"-d '{"value":"bad.example","kind":"domain"}'"#;
         let too_many = FREE_PER_MINUTE.saturating_add(1);
         writeln!(f, "\nTry them in another terminal:\n")?;
@@ -110,7 +112,7 @@ impl Keys {
         writeln!(f, "# 200: iocs:write implies iocs:read")?;
         writeln!(f, "{CURL} {writer} '{origin}/iocs'\n")?;
         writeln!(f, "# 201: submits an indicator; 409 when it is sent again")?;
-        writeln!(f, "{CURL} {writer} {json} {new} '{origin}/iocs'\n")?;
+        writeln!(f, "{CURL} {writer} {JSON} {new} '{origin}/iocs'\n")?;
         writeln!(
             f,
             "# 200: costs {REPORT_CREDITS} of the organization's {PRO_CREDITS} credits"
@@ -124,7 +126,7 @@ impl Keys {
         )?;
         writeln!(f, "{CURL} {analyst} '{origin}/iocs/evil.example/report'\n")?;
         writeln!(f, "# 403: the key may read, but not write")?;
-        writeln!(f, "{CURL} {reader} {json} {new} '{origin}/iocs'\n")?;
+        writeln!(f, "{CURL} {reader} {JSON} {new} '{origin}/iocs'\n")?;
         writeln!(f, "# 403: the key may not be used from here")?;
         writeln!(f, "{CURL} {office} '{origin}/iocs'\n")?;
         writeln!(
@@ -139,7 +141,7 @@ impl Keys {
 }
 
 /// What a client of this machine writes before the path.
-fn origin(address: SocketAddr) -> String {
+pub(crate) fn origin(address: SocketAddr) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
         address.set_ip(match address {

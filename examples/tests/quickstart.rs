@@ -6,6 +6,7 @@
     reason = "a test fails loudly, outside of its functions too"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -131,15 +132,18 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Sends what a `curl` line sends, and returns the status of the last answer.
-async fn send(line: &str) -> u16 {
+/// Sends what a `curl` line sends, and returns the status of the last answer. Cookies are kept in
+/// the jars that it names.
+async fn send(line: &str, jars: &mut BTreeMap<String, String>) -> u16 {
     let mut request = Request::builder();
-    let (mut body, mut url) = (None, None);
+    let (mut body, mut url, mut keep) = (None, None, None);
     let mut words = words(line).into_iter().skip(1);
     while let Some(word) = words.next() {
         match &*word {
             "-sS" => {}
             "-w" => drop(words.next()),
+            "-c" => keep = words.next(),
+            "-b" => request = request.header("cookie", &jars[&words.next().unwrap()]),
             "-H" => {
                 let header = words.next().unwrap();
                 let (name, value) = header.split_once(": ").unwrap();
@@ -163,7 +167,13 @@ async fn send(line: &str) -> u16 {
     for _ in 0..times {
         let answer = client.request(request.clone().map(Body::from));
         let answer = tokio::time::timeout(PATIENCE, answer).await;
-        status = answer.unwrap().unwrap().status().as_u16();
+        let answer = answer.unwrap().unwrap();
+        status = answer.status().as_u16();
+        if let Some(jar) = &keep {
+            let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+            let pair = cookie.split(';').next().unwrap();
+            jars.insert(jar.clone(), pair.to_owned());
+        }
     }
     status
 }
@@ -174,9 +184,12 @@ async fn each_printed_request_gets_the_printed_status() {
     let running = Running::start(directory.path()).await;
     let promised = running.promised();
     let statuses: Vec<u16> = promised.iter().map(|(status, _)| *status).collect();
-    assert_eq!(statuses, [200, 200, 201, 200, 401, 402, 403, 403, 429]);
+    let keys = [200, 200, 201, 200, 401, 402, 403, 403, 429];
+    let people = [200, 200, 201];
+    assert_eq!(statuses, [&keys[..], &people].concat());
+    let mut jars = BTreeMap::new();
     for (status, line) in promised {
-        assert_eq!(send(line).await, status, "{line}");
+        assert_eq!(send(line, &mut jars).await, status, "{line}");
     }
     running.interrupt().await;
 }
@@ -200,7 +213,10 @@ async fn a_second_start_shows_no_secret_and_keeps_the_keys() {
         origin(&first_address),
         origin(second.printed.last().unwrap()),
     );
-    assert_eq!(send(&line.replace(&old, &new)).await, 200);
+    assert_eq!(
+        send(&line.replace(&old, &new), &mut BTreeMap::new()).await,
+        200
+    );
     second.interrupt().await;
 }
 

@@ -98,6 +98,12 @@ impl SessionCookies {
         self
     }
 
+    /// The users whose sessions these are.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// The cookie's name.
     #[must_use]
     pub fn name(&self) -> &str {

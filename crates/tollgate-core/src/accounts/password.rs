@@ -6,7 +6,9 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use zeroize::Zeroize;
 
+use crate::audit::hex;
 use crate::invalid::Invalid;
+use crate::secret::Secret;
 
 /// Those of 8 characters and more among the most frequent in zxcvbn's list, sorted.
 const COMMON: &str = include_str!("common_passwords.txt");
@@ -41,6 +43,20 @@ impl Password {
         Ok(password)
     }
 
+    /// A password that nobody can guess, to be shown once: 32 hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] if the system gives no randomness.
+    pub fn generate() -> Result<Secret, Invalid> {
+        let mut bytes = [0_u8; 32];
+        fill(&mut bytes)?;
+        let mut text = hex::text(&bytes);
+        bytes.zeroize();
+        text.truncate(32);
+        Ok(Secret::new(text))
+    }
+
     /// What is kept of it: Argon2id with a random salt, which takes some 20 ms and 19 MiB.
     ///
     /// # Errors
@@ -58,6 +74,15 @@ impl Password {
         let hash = hash.map_err(|error| Invalid::new("password", error.to_string()))?;
         Ok(PasswordHash(hash.to_string()))
     }
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), Invalid> {
+    getrandom::fill(bytes).map_err(|error| {
+        Invalid::new(
+            "password",
+            format!("the system gave no randomness: {error}"),
+        )
+    })
 }
 
 impl Drop for Password {
