@@ -162,8 +162,8 @@ async fn a_head_that_is_none_is_told_with_its_line() {
 #[test]
 fn a_change_with_another_key_is_refused_before_it_breaks_the_trail() {
     let place = Place::bare();
-    fs::write(place.path("app.key"), "the app's").unwrap();
-    fs::write(place.path("other.key"), "the app's\n").unwrap();
+    place.keep("app.key", "the app's");
+    place.keep("other.key", "the app's\n");
     let with = |key: &'static str, args: &[&'static str]| {
         let mut all = vec!["--catalog", "catalog.toml", "--audit-key-file", key];
         all.extend(args);

@@ -100,6 +100,10 @@ fn a_command_line_that_makes_no_sense_is_told_in_plain_characters() {
     ] {
         let said = place.refused(2, args);
         assert!(said.contains(told), "{said}");
+        // As a terminal would be told.
+        let mut command = place.command();
+        let output = command.env("CLICOLOR_FORCE", "1").args(args).output();
+        let said = Done::of(&output.unwrap()).stderr;
         let raw = |c: char| c.is_control() && c != '\n';
         assert!(!said.chars().any(raw), "{said:?}");
     }
@@ -133,7 +137,7 @@ fn what_is_not_utf_8_is_refused() {
 #[tokio::test]
 async fn a_file_with_a_secret_has_to_have_one() {
     let place = Place::new().await;
-    fs::write(place.path("empty"), "").unwrap();
+    place.keep("empty", "");
     for (flag, what) in [
         ("--audit-key-file", "audit key"),
         ("--pepper-file", "pepper"),

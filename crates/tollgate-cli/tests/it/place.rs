@@ -58,6 +58,16 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// Writes a file that is its owner's alone.
+    pub(crate) fn keep(&self, name: &str, secret: &str) {
+        let mut options = std::fs::File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(self.path(name)).unwrap();
+        std::io::Write::write_all(&mut file, secret.as_bytes()).unwrap();
+    }
+
     /// The database, as an app has it open.
     pub(crate) async fn store(&self) -> SqliteStore {
         let path = self.path("keys.db");

@@ -64,7 +64,7 @@ async fn a_secret_is_printed_on_standard_output_alone() {
 #[tokio::test]
 async fn a_pepper_goes_into_every_digest() {
     let place = Place::new().await;
-    fs::write(place.path("pepper"), b"salt\n").unwrap();
+    place.keep("pepper", "salt\n");
     let store = place.store().await;
     let (_, secret) = place.key(&["--pepper-file", "pepper"]);
     let found = async |digester: Digester| {
@@ -73,6 +73,29 @@ async fn a_pepper_goes_into_every_digest() {
     };
     assert!(found(Digester::with_pepper(b"salt\n")).await);
     assert!(!found(Digester::sha256()).await);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_with_a_secret_is_not_for_everybody_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let place = Place::new().await;
+    place.keep("pepper", "salt");
+    let list = ["--pepper-file", "pepper", "org", "list"];
+    for (mode, good) in [(0o600, true), (0o640, true), (0o604, false), (0o444, false)] {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(place.path("pepper"), permissions).unwrap();
+        if good {
+            place.good(list);
+        } else {
+            let said = place.refused(1, list);
+            assert!(
+                said.starts_with("everybody may read the pepper file `pepper`; "),
+                "{said}"
+            );
+        }
+    }
 }
 
 #[cfg(unix)]
