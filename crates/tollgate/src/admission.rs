@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::Request;
+use http::{Method, Request, StatusCode};
 use tollgate_core::clock::Moment;
 use tollgate_core::reply::Reply;
 
@@ -38,6 +38,9 @@ pub(crate) struct RouteGuard(pub(crate) Arc<Route>);
 impl Guard for RouteGuard {
     fn admit(&self, request: &mut Request<Body>) -> Reply<(), Denial> {
         let route = &self.0;
+        if request.method() == Method::TRACE {
+            return refuse_trace(route, request).into();
+        }
         match route.access.who {
             Who::Session => return session(route, request),
             Who::Keyless => return keyless(route, request).into(),
@@ -49,6 +52,17 @@ impl Guard for RouteGuard {
             None => Reply::failed(outside()),
         }
     }
+}
+
+/// TRACE would show a caller the headers that proxies add (ASVS 13.4.4), so no route has it, one for
+/// any method neither.
+fn refuse_trace(route: &Arc<Route>, request: &Request<Body>) -> Result<(), Denial> {
+    let ticket = Ticket::find(request.extensions()).ok_or_else(outside)?;
+    ticket.with(|passage| {
+        let now = passage.now.ok_or_else(outside)?;
+        route.gate.judge_stranger(passage, now)
+    })?;
+    Err(DenialKind::Status(StatusCode::METHOD_NOT_ALLOWED.as_u16()).into())
 }
 
 /// A route's guard goes by what the gate's own service found.

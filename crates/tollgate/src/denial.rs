@@ -17,6 +17,10 @@ pub use crate::denial::kind::DenialKind;
 mod errors;
 mod kind;
 
+/// What a route for any method answers to, for a 405's `Allow` (RFC 9110 §15.5.6).
+const ANY_METHOD: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
 /// A request turned away.
 ///
 /// Handlers may return one as their error. As a response of its own it has its status, its
@@ -136,6 +140,10 @@ impl Denial {
         if let Some(wait) = self.0.retry_after {
             let secs = ceil_secs(wait).max(1);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.0.kind == DenialKind::Status(405) {
+            // A router says what it has; only a route for any method refuses one by itself.
+            headers.entry(header::ALLOW).or_insert(ANY_METHOD);
         }
         if let Some(challenge) = self.challenge(realm)
             && let Ok(value) = HeaderValue::from_str(&challenge)

@@ -113,7 +113,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         options, MethodFilter::OPTIONS, "OPTIONS";
     }
 
-    /// Mounts a handler for every method but TRACE, which is a 501 everywhere.
+    /// Mounts a handler for every method but TRACE, which is a 405 everywhere.
     pub fn any<H, T>(self, path: &str, handler: H, access: Access) -> Self
     where
         H: Handler<T, S>,

@@ -134,14 +134,10 @@ fn enter<B>(gate: &Gate, request: &mut Request<B>) -> Finish {
     Finish::new(gate.clone(), ticket, id, presented, span, bodiless)
 }
 
-/// What is refused whatever a route demands. TRACE would show a caller the headers that proxies
-/// add (ASVS 13.4.4); no route has it, `any` neither.
+/// What is refused whatever a route demands.
 fn refused<B>(gate: &Gate, request: &Request<B>) -> Option<DenialKind> {
-    if gate.refuses_path(request) {
-        return Some(DenialKind::AmbiguousPath);
-    }
-    let not_implemented = StatusCode::NOT_IMPLEMENTED.as_u16();
-    (request.method() == Method::TRACE).then_some(DenialKind::Status(not_implemented))
+    gate.refuses_path(request)
+        .then_some(DenialKind::AmbiguousPath)
 }
 
 /// A CORS preflight runs no handler: browsers send it without a key. What it is told is a CORS

@@ -202,7 +202,7 @@ impl GateBuilder {
 
     /// Limits requests of nobody in particular by address: public and anonymous ones, those whose
     /// credential is refused, and those that are answered before a route is looked for (CORS
-    /// preflights, paths with two readings, TRACE). IPv6 counts by /64.
+    /// preflights, paths with two readings). IPv6 counts by /64.
     pub fn address_rate(mut self, rate: RateLimit) -> Self {
         self.stranger_limits = Some(Limits::new().with_rate(rate));
         self
