@@ -3,6 +3,8 @@
 //! The keys of a batch are ordered by their digests, which come at random: so a batch touches each
 //! page of the table of secrets once, and not one page for each key.
 
+use std::collections::{BTreeMap, HashSet};
+
 use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
 use tollgate_core::clock::Timestamp;
@@ -12,9 +14,6 @@ use tollgate_core::record::ApiKey;
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::{Activation, ImportId, KeyImport, PendingImport};
-
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 
 use crate::audit::Mutation;
 use crate::changes;
@@ -55,32 +54,29 @@ impl<B: Backend> KeyImport for SqlStore<B> {
         keys: Vec<(ApiKey, KeyDigest)>,
         now: Timestamp,
     ) -> Reply<Vec<KeyDigest>> {
-        let backend = self.backend.clone();
+        let (backend, number) = (self.backend.clone(), import.number());
+        // All that can be made ready before anybody has to wait is made ready before.
+        let ready = hex_of(keys.iter().map(|(_, digest)| digest)).and_then(|digests| {
+            let staged = Staged::new(&keys.iter().collect::<Vec<_>>())?;
+            Ok((digests, staged))
+        });
         Reply::later(async move {
-            let number = import.number();
-            // All that can be made ready before anybody has to wait is made ready before.
-            let digests = hex_of(keys.iter().map(|(_, digest)| digest))?;
+            let (digests, mut staged) = ready?;
             let mut transaction = backend.write().await?;
             let beat = transaction.execute(sql::BEAT, values![number, now]);
             if beat.await? == 0 {
                 return Err(gone());
             }
             let known = known(&mut transaction, digests).await?;
-            let taken: HashSet<KeyDigest> = known.iter().copied().collect();
-            let new: Vec<_> = keys
-                .iter()
-                .filter(|(_, digest)| !taken.contains(digest))
-                .collect();
-            let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-            for (key, _) in &new {
-                let count = counts.entry(key.organization.as_str()).or_default();
-                *count = count.saturating_add(1);
+            if !known.is_empty() {
+                let taken: HashSet<KeyDigest> = known.iter().copied().collect();
+                let new = keys.iter().filter(|(_, digest)| !taken.contains(digest));
+                staged = Staged::new(&new.collect::<Vec<_>>())?;
             }
-            let counts: Vec<(&str, u64)> = counts.into_iter().collect();
             let statements = vec![
-                Statement::new(sql::INSERT, values![rows_of(&new)?, number]),
-                Statement::new(sql::INSERT_SECRETS, values![secrets_of(&new)?]),
-                Statement::new(sql::COUNT, values![number, json(&counts)?]),
+                Statement::new(sql::INSERT, values![staged.keys, number]),
+                Statement::new(sql::INSERT_SECRETS, values![staged.secrets]),
+                Statement::new(sql::COUNT, values![number, staged.counts]),
             ];
             transaction.commit_after(statements).await?;
             Ok(known)
@@ -195,9 +191,34 @@ async fn remove(
     Ok(0)
 }
 
+/// Keys, as the statements take them: JSON arrays.
+struct Staged {
+    keys: String,
+    secrets: String,
+    counts: String,
+}
+
+impl Staged {
+    fn new(keys: &[&(ApiKey, KeyDigest)]) -> Result<Self, StoreError> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for (key, _) in keys {
+            let count = counts.entry(key.organization.as_str()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let counts: Vec<(&str, u64)> = counts.into_iter().collect();
+        Ok(Self {
+            keys: rows_of(keys)?,
+            secrets: secrets_of(keys)?,
+            counts: json(&counts)?,
+        })
+    }
+}
+
 fn hex(bytes: &[u8], to: &mut String) {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
     for byte in bytes {
-        let _ = write!(to, "{byte:02x}");
+        to.push(digit(byte >> 4));
+        to.push(digit(byte & 15));
     }
 }
 
@@ -228,21 +249,22 @@ fn rows_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
         let mut id = String::with_capacity(32);
         hex(key.id.as_bytes(), &mut id);
         let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
-        let who = (id, key.organization.as_str(), &*key.name, &*key.creator);
-        let what = (
+        Ok((
+            id,
+            key.organization.as_str(),
+            &*key.name,
+            &*key.creator,
             &*key.environment,
             &*key.display_prefix,
             json(&key.permissions)?,
             json(&key.ip_rules)?,
             key.plan.as_deref(),
             key.limits.as_ref().map(json).transpose()?,
-        );
-        let when = (micros(key.not_before), micros(key.expires_at));
-        let since = (key.created_at.as_micros(), exact(key.version)?);
-        let state = (word(&key.status)?, since.0, since.1);
-        Ok((
-            who.0, who.1, who.2, who.3, what.0, what.1, what.2, what.3, what.4, what.5, when.0,
-            when.1, state.0, state.1, state.2,
+            micros(key.not_before),
+            micros(key.expires_at),
+            word(&key.status)?,
+            key.created_at.as_micros(),
+            exact(key.version)?,
         ))
     });
     json(&rows.collect::<Result<Vec<_>, StoreError>>()?)

@@ -50,7 +50,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{KeyId, OrgId};
 use crate::invalid::Invalid;
 use crate::record::{ApiKey, KeyStatus};
-use crate::reply::Reply;
+use crate::reply::{BoxFuture, Reply};
 use crate::secret::KeyDigest;
 use crate::store::{Activation, ImportId, KeyImport};
 
@@ -58,12 +58,14 @@ use crate::store::{Activation, ImportId, KeyImport};
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 /// Longer than a writer waits for another process.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How many keys the first transaction has; it is fitted to `STEP` from there on.
+/// How many keys the first transaction has; the others are fitted to `STEP`.
 const FIRST: usize = 2_000;
-const MOST: usize = 10_000;
-/// How long a transaction is to take: somebody else's charge waits for so long.
-const STEP: Duration = Duration::from_millis(80);
-const HALF_STEP: Duration = Duration::from_millis(40);
+const FEWEST: usize = 1_000;
+const MOST: usize = 5_000;
+/// How long a step is to take, with the wait for its turn: somebody else's charge waits for so
+/// long. A fast machine takes less for the most.
+const STEP: Duration = Duration::from_millis(300);
+const HALF_STEP: Duration = Duration::from_millis(150);
 /// SQLite asks for its turn every 25 milliseconds, when it has waited for as long as a step.
 const PAUSE: Duration = Duration::from_millis(26);
 /// What takes less time than this leaves time enough.
@@ -129,6 +131,8 @@ pub struct Import {
     seen: HashSet<KeyDigest>,
     organizations: HashMap<OrgId, bool>,
     step: usize,
+    /// How long the last step took.
+    took: Duration,
 }
 
 impl Keyring {
@@ -179,6 +183,7 @@ impl KeyImporter {
             seen: HashSet::new(),
             organizations: HashMap::new(),
             step: FIRST,
+            took: Duration::ZERO,
         };
         if !dry {
             import.remove_left_behind().await?;
@@ -309,13 +314,15 @@ impl Import {
             .map(|(digest, index, _)| (*digest, *index))
             .collect();
         let known = if let Some(id) = self.id {
+            // Made ready while the others have their turn.
+            let pause = self.pause(self.took);
             let keys = self.keys(step)?;
+            let staged = self.store.stage_keys(id, keys, self.now());
+            pause.await;
             let began = self.keyring.now();
-            let staged = self.store.stage_keys(id, keys, began.wall);
             let known = self.ask(staged).await?;
-            let took = self.keyring.now().steady.since(began.steady);
-            self.step = fitted(self.step, took);
-            self.pause(took).await;
+            self.took = self.keyring.now().steady.since(began.steady);
+            self.step = fitted(self.step, self.took);
             known
         } else {
             self.seen.extend(digests.iter().map(|(digest, _)| *digest));
@@ -399,10 +406,12 @@ impl Import {
         }
     }
 
-    /// Leaves the database to others, after it was taken for so long.
-    async fn pause(&self, took: Duration) {
+    /// Leaves the database to others, from now on, after it was taken for so long.
+    fn pause(&self, took: Duration) -> BoxFuture<()> {
         if took >= SHORT {
-            self.keyring.clock.sleep(PAUSE).await;
+            self.keyring.clock.sleep(PAUSE)
+        } else {
+            Box::pin(std::future::ready(()))
         }
     }
 
@@ -443,7 +452,7 @@ fn fitted(step: usize, took: Duration) -> usize {
     } else {
         step
     };
-    next.clamp(100, MOST)
+    next.clamp(FEWEST, MOST)
 }
 
 fn check_display_prefix(prefix: Option<&str>) -> Result<(), Invalid> {
