@@ -5,7 +5,8 @@
 //! processes on the same database get their turn, and become good all at once.
 //!
 //! ```
-//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! # #[cfg(feature = "tokio")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! use std::sync::Arc;
 //!
 //! use tollgate_core::catalog::{Catalog, KeyFormatSpec};
