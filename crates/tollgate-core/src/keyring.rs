@@ -25,11 +25,13 @@ use crate::store::{KeyPage, KeyQuery, KeyStore, ListedKey, Rotation};
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
 pub use import::{ForeignKey, Import, KeyImporter, RefusedKey};
+pub use issue::IssuedOnce;
 pub use organizations::NewOrganization;
 
 mod edit;
 mod error;
 mod import;
+mod issue;
 mod organizations;
 
 /// How often an edit is tried again when somebody else's came first.
@@ -121,51 +123,18 @@ impl Keyring {
     /// fails.
     pub async fn issue(&self, new: NewKey, actor: &Actor) -> Result<Issued, KeyringError> {
         let now = self.now().wall;
-        new.check(&self.catalog, now)?;
-        self.may_grant(&new.permissions)?;
-        if self
-            .ask(self.store.organization(&new.organization))
-            .await?
-            .is_none()
-        {
-            return Err(KeyringError::not_found("organization", &new.organization));
-        }
-        let generated = self.format.generate(&new.environment)?;
-        let digest = self.digester.digest(generated.secret.expose());
-        let key = ApiKey {
-            id: KeyId::new(now)?,
-            organization: new.organization,
-            name: new.name,
-            creator: actor.as_str().to_owned(),
-            environment: new.environment,
-            display_prefix: generated.display_prefix,
-            permissions: new.permissions,
-            ip_rules: new.ip_rules,
-            plan: new.plan,
-            limits: new.limits,
-            not_before: new.not_before,
-            expires_at: new.expires_at.or_else(|| self.default_expiry(now)),
-            status: KeyStatus::Active,
-            created_at: now,
-            rotated_at: None,
-            revoked_at: None,
-            version: 1,
-        };
+        let (issued, digest) = self.made(new, actor, now).await?;
+        let key = &issued.key;
         let told = self.tell(
             ChangeKind::KeyCreated,
             Some(key.id),
             Some(&key.organization),
         );
-        self.ask(
-            self.store
-                .insert_key(key.clone(), digest, Change::by(actor, now)),
-        )
-        .await?;
+        let change = Change::by(actor, now);
+        self.ask(self.store.insert_key(key.clone(), digest, change))
+            .await?;
         drop(told);
-        Ok(Issued {
-            key,
-            secret: generated.secret,
-        })
+        Ok(issued)
     }
 
     /// Changes what is named in `edit`, leaves the rest. The secret stays.

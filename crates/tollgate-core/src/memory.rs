@@ -51,6 +51,7 @@ struct Tables {
     trail: BTreeMap<Option<OrgId>, Vec<AuditRecord>>,
     declaration: Option<Declaration>,
     users: accounts::Users,
+    key_requests: keys::Requests,
 }
 
 impl Tables {

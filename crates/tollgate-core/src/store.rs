@@ -13,6 +13,7 @@ use crate::audit::AuditStore;
 use crate::change::{Change, ChangeFeed};
 use crate::clock::Timestamp;
 use crate::credits::Ledger;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{KeyId, OrgId};
 use crate::quota::QuotaStore;
 use crate::record::{ApiKey, KeyRecord, Organization};
@@ -22,9 +23,11 @@ use crate::usage::UsageStore;
 
 pub use import::{Activation, ImportId, KeyImport, PendingImport};
 pub use list::{KeyPage, KeyQuery, ListedKey};
+pub use once::{KeyInserted, KeyRequest};
 
 mod import;
 mod list;
+mod once;
 
 /// Everything that a gate keeps, in one place.
 ///
@@ -70,6 +73,23 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// Adds a key with its secret's digest. Its organization must exist.
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()>;
+
+    /// Adds a key as [`insert_key`](Self::insert_key), unless a request of this name by this actor
+    /// in the key's organization is known at `change.at`. The request is written in the same
+    /// transaction, and those whose time is over are forgotten.
+    ///
+    /// A store that does not know requests refuses.
+    fn insert_key_once(
+        &self,
+        key: ApiKey,
+        digest: KeyDigest,
+        request: KeyRequest,
+        change: Change,
+    ) -> Reply<KeyInserted> {
+        let _ = (key, digest, request, change);
+        let message = "the store does not know requests that come again";
+        Reply::failed(StoreError::new(StoreErrorKind::Unavailable, message))
+    }
 
     /// Replaces a key whose stored version is `key.version`, and counts the version up.
     fn update_key(&self, key: ApiKey, rotation: Option<Rotation>, change: Change) -> Reply<ApiKey>;

@@ -7,7 +7,7 @@ use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
-use tollgate_core::store::{KeyPage, KeyQuery, KeyStore, Rotation};
+use tollgate_core::store::{KeyInserted, KeyPage, KeyQuery, KeyRequest, KeyStore, Rotation};
 
 use crate::audit::Mutation;
 use crate::lists;
@@ -40,6 +40,43 @@ impl<B: Backend> KeyStore for SqlStore<B> {
             let mut transaction = backend.write().await?;
             insert(&mut transaction, &key, &digest, mutation).await?;
             transaction.commit().await
+        })
+    }
+
+    fn insert_key_once(
+        &self,
+        key: ApiKey,
+        digest: KeyDigest,
+        request: KeyRequest,
+        change: Change,
+    ) -> Reply<KeyInserted> {
+        let (backend, audit) = (self.backend.clone(), self.audit.clone());
+        Reply::later(async move {
+            let mut transaction = backend.write().await?;
+            let now = values![change.at];
+            transaction.execute(sql::FORGET_REQUESTS, now).await?;
+            let (organization, actor) = (key.organization.as_str(), change.actor.as_str());
+            let place = values![organization, actor, &*request.name];
+            let row = transaction.fetch_optional(sql::REQUEST, place);
+            if let Some(mut row) = row.await? {
+                return Ok(KeyInserted::Before {
+                    key: KeyId::from_bytes(row.take()?),
+                    fingerprint: row.take()?,
+                });
+            }
+            let row = values![
+                organization,
+                actor,
+                &*request.name,
+                &request.fingerprint,
+                key.id.as_bytes(),
+                request.known_until,
+            ];
+            transaction.execute(sql::INSERT_REQUEST, row).await?;
+            let mutation = Mutation::new(&change, &audit);
+            insert(&mut transaction, &key, &digest, mutation).await?;
+            transaction.commit().await?;
+            Ok(KeyInserted::Now)
         })
     }
 

@@ -59,6 +59,13 @@ pub(crate) mod keys {
         visible!()
     );
     pub(crate) const USED_ON: &str = "UPDATE tollgate_keys SET last_used_day = $2 WHERE id = $1";
+    pub(crate) const FORGET_REQUESTS: &str =
+        "DELETE FROM tollgate_key_requests WHERE known_until <= $1";
+    pub(crate) const REQUEST: &str = "SELECT key_id, fingerprint FROM tollgate_key_requests \
+         WHERE organization = $1 AND actor = $2 AND name = $3";
+    pub(crate) const INSERT_REQUEST: &str = "INSERT INTO tollgate_key_requests \
+         (organization, actor, name, fingerprint, key_id, known_until) \
+         VALUES ($1, $2, $3, $4, $5, $6)";
     pub(crate) const INSERT_SECRET: &str =
         "INSERT INTO tollgate_secrets (digest, key_id) VALUES ($1, $2)";
     pub(crate) const END_SECRETS: &str = "UPDATE tollgate_secrets SET valid_until = \

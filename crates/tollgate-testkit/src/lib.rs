@@ -36,6 +36,7 @@ mod contract;
 pub mod faults;
 pub mod key_import;
 pub mod key_lists;
+pub mod key_requests;
 pub mod key_store;
 pub mod ledger;
 #[doc(hidden)]

@@ -20,6 +20,10 @@ mod key_import {
     tollgate_testkit::key_import_contract!(super::store);
 }
 
+mod key_requests {
+    tollgate_testkit::key_requests_contract!(super::store);
+}
+
 mod ledger {
     tollgate_testkit::ledger_contract!(super::store);
 }

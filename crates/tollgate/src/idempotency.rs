@@ -132,8 +132,13 @@ async fn admit(route: &Arc<Route>, ticket: &Ticket, request: Request) -> Result<
     })
 }
 
-/// The key, without the quotes that a structured field has around it.
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, Denial> {
+/// The `Idempotency-Key` of a request, without the quotes that a structured field has around it, for
+/// a handler that knows requests that come again by itself.
+///
+/// # Errors
+///
+/// [`Denial`] if there are two, or it is not 1 to 255 visible characters.
+pub fn key_of(headers: &HeaderMap) -> Result<Option<String>, Denial> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -1,5 +1,6 @@
 //! Keys and organizations.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use super::{MemoryStore, Tables, count};
@@ -11,7 +12,10 @@ use crate::id::{KeyId, OrgId};
 use crate::record::{ApiKey, KeyRecord, Organization};
 use crate::reply::Reply;
 use crate::secret::KeyDigest;
-use crate::store::{KeyPage, KeyQuery, KeyStore, ListedKey, Rotation};
+use crate::store::{KeyInserted, KeyPage, KeyQuery, KeyRequest, KeyStore, ListedKey, Rotation};
+
+/// The requests that made keys, by organization, actor and name.
+pub(super) type Requests = HashMap<(OrgId, String, String), (KeyRequest, KeyId)>;
 
 impl KeyStore for MemoryStore {
     fn find(&self, digest: &KeyDigest) -> Reply<Option<KeyRecord>> {
@@ -55,23 +59,33 @@ impl KeyStore for MemoryStore {
     }
 
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
+        self.tables.lock().insert_key(key, digest, &change).into()
+    }
+
+    fn insert_key_once(
+        &self,
+        key: ApiKey,
+        digest: KeyDigest,
+        request: KeyRequest,
+        change: Change,
+    ) -> Reply<KeyInserted> {
         let tables = &mut *self.tables.lock();
-        if !tables.organizations.contains_key(&key.organization) {
-            return Reply::failed(StoreError::not_found("there is no such organization"));
+        let requests = &mut tables.key_requests;
+        requests.retain(|_, (known, _)| known.known_until > change.at);
+        let actor = change.actor.as_str().to_owned();
+        let place = (key.organization.clone(), actor, request.name.clone());
+        if let Some((known, made)) = requests.get(&place) {
+            return Reply::ready(KeyInserted::Before {
+                key: *made,
+                fingerprint: known.fingerprint,
+            });
         }
-        if tables.keys.contains_key(&key.id) || tables.knows(&digest) {
-            return Reply::failed(StoreError::conflict("the key exists already"));
+        let id = key.id;
+        let inserted = tables.insert_key(key, digest, &change);
+        if inserted.is_ok() {
+            tables.key_requests.insert(place, (request, id));
         }
-        tables.secrets.insert(digest, (key.id, None));
-        let event = (AuditEvent::key_created(&key), &change);
-        tables.log(
-            ChangeKind::KeyCreated,
-            Some(key.id),
-            &key.organization,
-            event,
-        );
-        tables.keys.insert(key.id, key);
-        Reply::ready(())
+        inserted.map(|()| KeyInserted::Now).into()
     }
 
     fn update_key(
@@ -190,5 +204,27 @@ impl Tables {
     fn old_secret_valid_until(&self, key: &KeyId) -> Option<Timestamp> {
         let secrets = self.secrets.values().filter(|(owner, _)| owner == key);
         secrets.filter_map(|(_, until)| *until).max()
+    }
+}
+
+impl Tables {
+    fn insert_key(
+        &mut self,
+        key: ApiKey,
+        digest: KeyDigest,
+        change: &Change,
+    ) -> Result<(), StoreError> {
+        if !self.organizations.contains_key(&key.organization) {
+            return Err(StoreError::not_found("there is no such organization"));
+        }
+        if self.keys.contains_key(&key.id) || self.knows(&digest) {
+            return Err(StoreError::conflict("the key exists already"));
+        }
+        self.secrets.insert(digest, (key.id, None));
+        let event = (AuditEvent::key_created(&key), change);
+        let kind = ChangeKind::KeyCreated;
+        self.log(kind, Some(key.id), &key.organization, event);
+        self.keys.insert(key.id, key);
+        Ok(())
     }
 }

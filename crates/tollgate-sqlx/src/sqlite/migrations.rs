@@ -35,6 +35,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "accounts",
         sql: include_str!("../../migrations/sqlite/0005_accounts.sql"),
     },
+    Migration {
+        version: 6,
+        name: "key_requests",
+        sql: include_str!("../../migrations/sqlite/0006_key_requests.sql"),
+    },
 ];
 
 const HISTORY: &str = "\

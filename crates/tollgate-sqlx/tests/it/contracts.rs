@@ -11,6 +11,9 @@ macro_rules! contracts {
         mod key_import {
             tollgate_testkit::key_import_contract!($make);
         }
+        mod key_requests {
+            tollgate_testkit::key_requests_contract!($make);
+        }
         mod ledger {
             tollgate_testkit::ledger_contract!($make);
         }

@@ -14,8 +14,8 @@ use tollgate_core::record::{ApiKey, KeyRecord, Organization};
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::{
-    Activation, CatalogStore, Declaration, ImportId, KeyImport, KeyPage, KeyQuery, KeyStore,
-    PendingImport, Rotation,
+    Activation, CatalogStore, Declaration, ImportId, KeyImport, KeyInserted, KeyPage, KeyQuery,
+    KeyRequest, KeyStore, PendingImport, Rotation,
 };
 use tollgate_core::usage::{KeyUsage, UsageQuery, UsageRow, UsageStore, UsageTotals};
 
@@ -39,6 +39,18 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     fn insert_key(&self, key: ApiKey, digest: KeyDigest, change: Change) -> Reply<()> {
         self.run(Operation::Keys, move |store| {
             store.insert_key(key, digest, change)
+        })
+    }
+
+    fn insert_key_once(
+        &self,
+        key: ApiKey,
+        digest: KeyDigest,
+        request: KeyRequest,
+        change: Change,
+    ) -> Reply<KeyInserted> {
+        self.run(Operation::Keys, move |store| {
+            store.insert_key_once(key, digest, request, change)
         })
     }
 
