@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The threats that Tollgate meets, or the page would have to say so.
 fn required() -> BTreeSet<u32> {
-    let ranges = [1..=50, 52..=53, 56..=56, 58..=58, 60..=63, 71..=72];
+    let ranges = [1..=50, 52..=53, 56..=56, 58..=58, 60..=69, 71..=72];
     ranges.into_iter().flatten().collect()
 }
 

@@ -1,6 +1,7 @@
 //! The management router: its options, and every route with what it demands.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use tollgate::{Gate, Routes};
@@ -10,8 +11,9 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::cookies::SessionCookies;
 use crate::desk::Desk;
+use crate::once::UnderWay;
 use crate::operation::{Operation, Required, Table};
-use crate::{keys, openapi, organizations, sign_in};
+use crate::{audit, catalog, credits, keys, openapi, organizations, people, sign_in, usage};
 
 /// The longest body.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -23,6 +25,7 @@ pub struct Admin {
     gate: Gate,
     sign_in: Option<SessionCookies>,
     csrf: CsrfLayer,
+    under_way: Arc<UnderWay>,
 }
 
 impl Admin {
@@ -32,6 +35,7 @@ impl Admin {
             gate: gate.clone(),
             sign_in: None,
             csrf: CsrfLayer::new(),
+            under_way: Arc::default(),
         }
     }
 
@@ -56,11 +60,13 @@ impl Admin {
 
     /// The routes, to be nested in those of an app.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Routes<S> {
+        let Table { routes, operations } = self.table();
         let desk = Desk {
             gate: self.gate.clone(),
             sign_in: self.sign_in.clone(),
+            under_way: Arc::clone(&self.under_way),
+            operations: operations.into(),
         };
-        let routes = self.table().routes;
         routes
             .layer(DefaultBodyLimit::max(LONGEST_BODY))
             .layer(self.csrf.clone())
@@ -75,7 +81,7 @@ impl Admin {
 
     fn table(&self) -> Table {
         use Required::{Member, Operator, Session};
-        use Role::{Admin, Viewer};
+        use Role::{Admin, Owner, Viewer};
         let table = Table::new(self.gate.routes())
             .managed("GET", "/organizations", Session, organizations::list)
             .managed("POST", "/organizations", Operator, organizations::create)
@@ -106,6 +112,16 @@ impl Admin {
             .managed("POST", REVOKE, Member(Admin), keys::revoke)
             .managed("POST", ENABLE, Member(Admin), keys::enable)
             .managed("POST", DISABLE, Member(Admin), keys::disable)
+            .managed("GET", KEY_USAGE, Member(Viewer), usage::of_key)
+            .managed("GET", USAGE, Member(Viewer), usage::of_organization)
+            .managed("GET", CREDITS, Member(Viewer), credits::balance)
+            .managed("GET", ENTRIES, Member(Viewer), credits::entries)
+            .managed("POST", GRANTS, Operator, credits::grant)
+            .managed("POST", ADJUSTMENTS, Operator, credits::adjust)
+            .managed("POST", REFUNDS, Operator, credits::refund)
+            .managed("GET", AUDIT, Member(Viewer), audit::of_organization)
+            .managed("GET", "/audit", Operator, audit::of_none)
+            .managed("GET", "/catalog", Session, catalog::show)
             .open("GET", "/openapi.json", openapi::show);
         if self.sign_in.is_none() {
             return table;
@@ -122,6 +138,15 @@ impl Admin {
             )
             .managed("GET", "/sessions", Session, sign_in::list)
             .managed("DELETE", "/sessions/{session}", Session, sign_in::end)
+            .managed("GET", MEMBERS, Member(Owner), people::members)
+            .managed("POST", MEMBERS, Member(Owner), people::add_member)
+            .managed("PATCH", MEMBER, Member(Owner), people::edit_member)
+            .managed("DELETE", MEMBER, Member(Owner), people::remove_member)
+            .managed("GET", "/users", Operator, people::users)
+            .managed("POST", "/users", Operator, people::create_user)
+            .managed("GET", "/users/{user}", Operator, people::show_user)
+            .managed("PATCH", "/users/{user}", Operator, people::edit_user)
+            .managed("DELETE", "/users/{user}", Operator, people::delete_user)
     }
 }
 
@@ -137,6 +162,16 @@ const ROTATE: &str = "/organizations/{organization}/keys/{key}/rotate";
 const REVOKE: &str = "/organizations/{organization}/keys/{key}/revoke";
 const ENABLE: &str = "/organizations/{organization}/keys/{key}/enable";
 const DISABLE: &str = "/organizations/{organization}/keys/{key}/disable";
+const KEY_USAGE: &str = "/organizations/{organization}/keys/{key}/usage";
+const USAGE: &str = "/organizations/{organization}/usage";
+const CREDITS: &str = "/organizations/{organization}/credits";
+const ENTRIES: &str = "/organizations/{organization}/credits/entries";
+const GRANTS: &str = "/organizations/{organization}/credits/grants";
+const ADJUSTMENTS: &str = "/organizations/{organization}/credits/adjustments";
+const REFUNDS: &str = "/organizations/{organization}/credits/refunds";
+const AUDIT: &str = "/organizations/{organization}/audit";
+const MEMBERS: &str = "/organizations/{organization}/members";
+const MEMBER: &str = "/organizations/{organization}/members/{user}";
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::response::IntoResponse;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::error::Category;
 use tollgate::{Denial, DenialKind};
@@ -20,6 +20,10 @@ pub(crate) struct Body<T>(pub(crate) T);
 /// A body as [`Body`], or none.
 #[derive(Debug)]
 pub(crate) struct MaybeBody<T>(pub(crate) T);
+
+/// A body as [`Body`], with its bytes.
+#[derive(Debug)]
+pub(crate) struct ExactBody<T>(pub(crate) T, pub(crate) Bytes);
 
 /// The query. What it does not know is refused.
 #[derive(Debug)]
@@ -104,12 +108,25 @@ where
     type Rejection = Denial;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Denial> {
+        let ExactBody(value, _) = ExactBody::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
+impl<T, S> FromRequest<S> for ExactBody<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Denial;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Denial> {
         let json = is_json(request.headers());
         let bytes = read(request, state).await?;
         if !json {
             return Err(not_json());
         }
-        parse(&bytes).map(Self)
+        Ok(Self(parse(&bytes)?, bytes))
     }
 }
 
@@ -159,13 +176,20 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Deni
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Denial> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let refused = |error: serde_json::Error| {
         let status = match error.classify() {
             Category::Data => 422,
             _ => 400,
         };
         Denial::new(DenialKind::Status(status)).with_message(format!("body: {error}"))
-    })
+    };
+    // A list of values would be taken for the members in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(refused)?;
+        let denial = Denial::new(DenialKind::Status(422));
+        return Err(denial.with_message("body: it is not an object"));
+    }
+    serde_json::from_slice(bytes).map_err(refused)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

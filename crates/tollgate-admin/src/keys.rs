@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tollgate::Denial;
 use tollgate_core::keyring::Issued;
@@ -10,8 +10,9 @@ use tollgate_core::record::ApiKey;
 use tollgate_core::store::ListedKey;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::extract::{Body, MaybeBody, Nothing, Params, Time, Why, WhyParams};
+use crate::extract::{Body, ExactBody, MaybeBody, Nothing, Params, Time, Why, WhyParams};
 use crate::manager::{Held, Member};
+use crate::once;
 use crate::page::{List, One};
 
 use bodies::{EditKeyBody, NewKeyBody, RotateBody};
@@ -30,6 +31,9 @@ pub(crate) struct IssuedKey {
     /// The secret. It is not kept anywhere; null where the request came again.
     #[schema(example = "sk_live_zIc8…")]
     secret: Option<String>,
+    /// Whether this `Idempotency-Key` came before: then this is the key that was made, without its
+    /// secret.
+    replayed: bool,
     /// Until when the secret before this one is good; null if there is none.
     old_secret_valid_until: Option<Time>,
 }
@@ -59,25 +63,49 @@ pub(crate) async fn list(
 }
 
 /// Makes a key. Its secret is shown this once.
+///
+/// With an `Idempotency-Key`, a request that comes again within 24 hours is told the key that it
+/// made, without the secret.
 #[utoipa::path(
     post, path = "/organizations/{organization}/keys", tag = "keys",
-    params(crate::organizations::OrganizationPath), request_body = NewKeyBody,
-    responses((status = 201, description = "The key, and its secret", body = IssuedKey))
+    params(
+        crate::organizations::OrganizationPath,
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes one key, however often \
+            the request is sent: 1 to 255 visible characters.")
+    ),
+    request_body = NewKeyBody,
+    responses(
+        (status = 201, description = "The key, and its secret", body = IssuedKey),
+        (status = 200, description = "The key that this `Idempotency-Key` made before, without its \
+            secret", body = IssuedKey),
+        (status = 409, description = "A request with this `Idempotency-Key` is under way, or the \
+            key that it made was deleted", body = crate::openapi::ErrorBody),
+    )
 )]
 pub(crate) async fn create(
     member: Member,
     Params(Nothing {}): Params<Nothing>,
-    Body(mut body): Body<NewKeyBody>,
+    headers: HeaderMap,
+    ExactBody(mut body, bytes): ExactBody<NewKeyBody>,
 ) -> Result<Response, Denial> {
     let actor = member.actor(body.reason.take());
     let new = body.new_key(&member)?;
-    let Issued { key, secret, .. } = member.keyring().issue(new, &actor).await?;
+    let made = once::issue(&member, new, &actor, &headers, &bytes).await?;
+    let (status, data, secret) = match made {
+        once::Made::Now(issued) => {
+            let Issued { key, secret, .. } = *issued;
+            let shown = shown(&member, key).await?;
+            (StatusCode::CREATED, shown, Some(secret))
+        }
+        once::Made::Before(listed) => (StatusCode::OK, view(&member, *listed).await?, None),
+    };
     let issued = IssuedKey {
-        data: shown(&member, key).await?,
-        secret: Some(secret.expose().to_owned()),
+        data,
+        replayed: secret.is_none(),
+        secret: secret.map(|secret| secret.expose().to_owned()),
         old_secret_valid_until: None,
     };
-    Ok((StatusCode::CREATED, Json(issued)).into_response())
+    Ok((status, Json(issued)).into_response())
 }
 
 /// Shows a key.
@@ -153,6 +181,7 @@ pub(crate) async fn rotate(
     Ok(Json(IssuedKey {
         data: shown(&member, issued.key).await?,
         secret: Some(issued.secret.expose().to_owned()),
+        replayed: false,
         old_secret_valid_until: old_until,
     }))
 }

@@ -56,16 +56,22 @@
 )]
 
 mod admin;
+mod audit;
+mod catalog;
 mod cookies;
+mod credits;
 mod desk;
 mod extract;
 mod keys;
 mod manager;
+mod once;
 mod openapi;
 mod operation;
 mod organizations;
 mod page;
+mod people;
 mod sign_in;
+mod usage;
 
 pub use crate::admin::Admin;
 pub use crate::cookies::{SameSite, SessionCookies};

@@ -64,6 +64,12 @@ impl Member {
     pub(crate) fn keyring(&self) -> Keyring {
         self.desk.gate.keyring().granting(self.role)
     }
+
+    /// Makes sure that the organization is there: who has a role everywhere may name any.
+    pub(crate) async fn there(&self) -> Result<(), Denial> {
+        self.keyring().organization(&self.organization).await?;
+        Ok(())
+    }
 }
 
 impl Deref for Member {

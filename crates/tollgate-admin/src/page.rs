@@ -108,6 +108,12 @@ impl<T> List<T> {
         }
     }
 
+    /// Says how many there are in all.
+    pub(crate) const fn of(mut self, total: Option<u64>) -> Self {
+        self.meta.total = total;
+        self
+    }
+
     /// The whole list.
     pub(crate) fn whole(data: Vec<T>) -> Self {
         let total = u64::try_from(data.len()).ok();

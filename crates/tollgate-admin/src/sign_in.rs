@@ -21,6 +21,7 @@ use crate::page::{List, One};
 
 pub(crate) use passwords::Passwords;
 pub(crate) use throttle::Throttle;
+pub(crate) use view::UserView;
 use view::{MySession, SessionView};
 
 mod passwords;

@@ -8,8 +8,14 @@
     reason = "a test that panics fails"
 )]
 
+mod bodies;
 mod csrf;
+mod isolation;
 mod keys;
 mod matrix;
+mod once;
+mod openapi;
+mod outages;
+mod people;
 mod sign_in;
 mod support;

@@ -127,10 +127,17 @@ async fn sample(
         }
         _ => key.to_string(),
     };
+    let somebody = if operation.path.contains("{user}") {
+        let user = app.user(unique, Some("acme"), Role::Viewer).await;
+        user.id.to_string()
+    } else {
+        String::new()
+    };
     let path = format!("/admin{}", operation.path)
         .replace("{organization}", "acme")
         .replace("{key}", &key.to_string())
         .replace("{session}", &session)
+        .replace("{user}", &somebody)
         .replace("{kind}", "domain")
         .replace("{value}", "acme.example");
     let body = match (operation.method, operation.path) {
@@ -141,6 +148,24 @@ async fn sample(
         ("POST", "/organizations/{organization}/keys") => Some(json!({"name": "a key"})),
         ("PATCH", "/organizations/{organization}/keys/{key}") => Some(json!({"name": "other"})),
         ("POST", "/organizations/{organization}/keys/{key}/rotate") => Some(json!({"grace": "1h"})),
+        ("POST", "/organizations/{organization}/members") => {
+            let email = format!("{unique}@acme.example");
+            Some(json!({"email": email, "role": "viewer", "password": PASSWORD}))
+        }
+        ("PATCH", "/organizations/{organization}/members/{user}") => Some(json!({"role": "admin"})),
+        ("POST", "/users") => {
+            let email = format!("{unique}@acme.example");
+            Some(json!({"email": email, "password": PASSWORD}))
+        }
+        ("PATCH", "/users/{user}") => Some(json!({"disabled": true})),
+        ("POST", "/organizations/{organization}/credits/grants") => Some(json!({"credits": 5})),
+        ("POST", "/organizations/{organization}/credits/adjustments") => {
+            Some(json!({"credits": 5, "reason": "a test"}))
+        }
+        ("POST", "/organizations/{organization}/credits/refunds") => {
+            let hold = app.charged("acme").await;
+            Some(json!({"hold": hold.to_string(), "credits": 1, "reference": unique}))
+        }
         ("POST", "/session") => {
             Some(json!({"email": "operator@acme.example", "password": PASSWORD}))
         }

@@ -13,10 +13,13 @@ use serde_json::Value;
 use tollgate::access::scope;
 use tollgate::core::accounts::{Accounts, Email, NewUser, Password, Role, User};
 use tollgate::core::change::Actor;
-use tollgate::core::id::{KeyId, OrgId};
+use tollgate::core::clock::Clock as _;
+use tollgate::core::credits::{Grant, Ledger, Settle};
+use tollgate::core::id::{HoldId, KeyId, OrgId};
 use tollgate::core::keyring::{NewKey, NewOrganization};
 use tollgate::core::memory::MemoryStore;
 use tollgate::core::store::Store;
+use tollgate::routes::PermissionMap;
 use tollgate::{Catalog, Gate, Principal};
 use tollgate_admin::{Admin, Operation, SessionCookies};
 use tollgate_sqlx::SqliteStore;
@@ -33,6 +36,8 @@ pub(crate) struct App {
     pub(crate) accounts: Accounts,
     pub(crate) clock: ManualClock,
     pub(crate) operations: Vec<Operation>,
+    pub(crate) permissions: PermissionMap,
+    pub(crate) ledger: Arc<dyn Ledger>,
     service: tollgate::GateService<Router>,
     _directory: Option<tempfile::TempDir>,
 }
@@ -98,24 +103,26 @@ impl App {
         let accounts = Accounts::new(store.clone(), Arc::new(clock.clone()));
         let cookies = SessionCookies::new(accounts.clone());
         let gate = Gate::builder(catalog())
-            .shared_store(store)
+            .shared_store(Arc::clone(&store))
             .clock(Arc::new(clock.clone()))
             .sessions(cookies.clone())
             .build()
             .await
             .unwrap();
         let admin = configure(Admin::new(&gate).with_sign_in(cookies));
-        let service = gate
+        let routes = gate
             .routes()
             .get("/iocs", look_up, scope("iocs:read"))
-            .nest("/admin", admin.routes())
-            .into_service()
-            .unwrap();
+            .nest("/admin", admin.routes());
+        let permissions = routes.permissions();
+        let service = routes.into_service().unwrap();
         let app = Self {
             gate,
             accounts,
             clock,
             operations: admin.operations(),
+            permissions,
+            ledger: store,
             service,
             _directory: directory,
         };
@@ -173,6 +180,31 @@ impl App {
             .await
             .unwrap();
         (issued.key.id, issued.secret.expose().to_owned())
+    }
+
+    /// A hold of an organization that was settled: one credit of it can be refunded.
+    pub(crate) async fn charged(&self, organization: &str) -> HoldId {
+        let now = self.clock.now();
+        let grant = Grant::new(org(organization), 1);
+        self.gate
+            .credits()
+            .grant(grant, &Actor::system())
+            .await
+            .unwrap();
+        let mut request = tollgate_testkit::records::hold_request(1, organization, 1, 1);
+        request.id = HoldId::new(now.wall).unwrap();
+        request.at = now.wall;
+        request.deadline = now.wall.after(HOUR);
+        self.ledger.hold(&request).await.unwrap();
+        let settle = Settle {
+            id: request.id,
+            credits: 1,
+            at: now.wall,
+            outcome: None,
+            parts: Vec::new(),
+        };
+        self.ledger.settle(settle).await.unwrap();
+        request.id
     }
 
     pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {

@@ -95,11 +95,7 @@ impl Keyring {
             plan: new.plan,
             limits: new.limits,
             not_before: new.not_before,
-            expires_at: new.expires_at.or_else(|| {
-                let keys = self.catalog.keys();
-                let life = keys.default_lifetime.or(keys.max_lifetime);
-                life.map(|life| now.after(life))
-            }),
+            expires_at: new.expires_at.or_else(|| self.default_expiry(now)),
             status: KeyStatus::Active,
             created_at: now,
             rotated_at: None,
