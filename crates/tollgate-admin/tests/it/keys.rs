@@ -10,6 +10,7 @@ on_every_store!(
     a_key_lives_and_dies_by_what_was_last_said_of_it,
     a_role_gives_no_more_than_it_may,
     a_stronger_key_is_not_handed_over,
+    a_key_tells_what_is_to_be_done_about_it,
 );
 
 const KEYS: &str = "/admin/organizations/acme/keys";
@@ -175,4 +176,60 @@ async fn a_stronger_key_is_not_handed_over(app: App) {
     assert_eq!(switch(&owner, "enable").status().await, 200);
     assert_eq!(edit(json!({"scopes": ["iocs:read"]})).status().await, 200);
     assert_eq!(rotate(&admin).status().await, 200);
+}
+
+async fn a_key_tells_what_is_to_be_done_about_it(app: App) {
+    let admin = app.user("admin", Some("acme"), Role::Admin).await;
+    let cookie = app.cookie(&admin).await;
+    let body = json!({"name": "short", "expires_at": "2026-01-05T01:00:00+01:00"});
+    let short = app.post(KEYS).cookie(&cookie).json(body).ok().await;
+    assert_eq!(short["data"]["expires_at"], "2026-01-05T00:00:00Z");
+    assert_eq!(short["data"]["expires_soon"], true);
+    app.clock.advance(HOUR / 3600);
+    let (id, _) = app.key("acme", &[]).await;
+    app.clock.advance(HOUR * 24 * 90);
+    let cookie = app.cookie(&admin).await;
+    let names = async |query: &str| -> Vec<String> {
+        let path = format!("{KEYS}?{query}");
+        let page = app.get(&path).cookie(&cookie).ok().await;
+        let rows = page["data"].as_array().unwrap();
+        assert_eq!(page["meta"]["total"], rows.len());
+        rows.iter()
+            .map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let key = format!("{KEYS}/{id}");
+    let shown = app.get(&key).cookie(&cookie).ok().await;
+    assert_eq!(
+        (&shown["data"]["rotation_due"], &shown["data"]["old_secret"]),
+        (&json!(true), &json!(null))
+    );
+    app.clock.advance(HOUR / 60);
+    assert_eq!(names("rotation_due=true").await, ["a key", "short"]);
+    assert_eq!(names("stale_for=90d&search=SHO").await, ["short"]);
+    let rotate = app.post(&format!("{key}/rotate")).cookie(&cookie);
+    rotate.json(json!({"grace": "1h"})).ok().await;
+    assert_eq!(names("rotation_due=true").await, ["short"]);
+    let shown = app.get(&key).cookie(&cookie).ok().await["data"].clone();
+    assert_eq!(shown["rotation_due"], false);
+    assert_eq!(shown["old_secret"]["valid_until"], "2026-04-01T01:01:01Z");
+    let soon = json!({"expires_at": "2026-04-03T00:00:00Z"});
+    app.call("PATCH", &key)
+        .cookie(&cookie)
+        .json(soon)
+        .ok()
+        .await;
+    assert_eq!(names("expiring_within=7d").await, ["a key"]);
+    assert_eq!(names("creator=user:admin@acme.example").await, ["short"]);
+    app.post(&format!("{key}/revoke"))
+        .cookie(&cookie)
+        .ok()
+        .await;
+    assert_eq!(names("status=revoked").await, ["a key"]);
+    assert_eq!(names("expiring_within=7d").await, Vec::<String>::new());
+    let shown = app.get(&key).cookie(&cookie).ok().await["data"].clone();
+    assert_eq!(
+        (&shown["fault"], &shown["old_secret"]),
+        (&json!("revoked"), &json!(null))
+    );
 }

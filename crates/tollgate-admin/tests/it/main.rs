@@ -16,6 +16,7 @@ mod matrix;
 mod once;
 mod openapi;
 mod outages;
+mod own_sessions;
 mod people;
 mod sign_in;
 mod support;
