@@ -145,6 +145,10 @@ fn describe(operations: &[Operation], mount: &str, cookie: Option<&str>) -> Docu
 /// An operation, with what follows from its row: who may, and how it may be refused.
 fn complete(mut described: Described, operation: &Operation) -> Described {
     let required = operation.required;
+    // The function's name, which others have too, behind the group's.
+    let group = described.tags.iter().flatten().next();
+    let id = described.operation_id.take().unwrap_or_default();
+    described.operation_id = Some(group.map_or(id.clone(), |group| format!("{group}_{id}")));
     let mut extensions = described.extensions.take().unwrap_or_default();
     extensions.insert("x-required-role".to_owned(), required.as_str().into());
     described.extensions = Some(extensions);

@@ -7,132 +7,23 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
-use serde::{Deserialize, Serialize};
 use tollgate::{Denial, DenialKind};
 use tollgate_core::accounts::{Email, Membership, NewUser, Password, Role, User};
 use tollgate_core::id::{OrgId, UserId};
 use tollgate_core::keyring::KeyringError;
-use utoipa::{IntoParams, ToSchema};
 
 use crate::desk::Desk;
-use crate::extract::{Body, Nothing, Params, Reason, WhyParams};
+use crate::extract::{Body, Nothing, Params, WhyParams};
 use crate::manager::{Manager, Member, missing, required_param};
 use crate::organizations::OrganizationPath;
 use crate::page::{List, MOST, One, PageParams, one_more};
 use crate::sign_in::{UserView, cookies};
+use bodies::{
+    EditUserBody, MemberPath, MemberView, MembershipBody, NewMemberBody, NewUserBody, RoleBody,
+    UserPath,
+};
 
-/// Somebody with a role in an organization.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MemberView {
-    /// Names them for ever.
-    id: String,
-    /// With what they sign in.
-    #[schema(example = "ann@acme.example")]
-    email: String,
-    /// `viewer`, `admin` or `owner`, here.
-    #[schema(example = "admin")]
-    role: &'static str,
-    /// Whether they may not sign in.
-    disabled: bool,
-}
-
-/// A new member.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewMemberBody {
-    /// With what they sign in.
-    #[schema(example = "ben@acme.example")]
-    email: String,
-    /// `viewer`, `admin` or `owner`.
-    #[schema(example = "viewer")]
-    role: String,
-    /// The first password of somebody who is no user yet; left out for who is.
-    #[schema(format = Password)]
-    password: Option<String>,
-    /// Why, for the audit trail.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-}
-
-/// Another role.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RoleBody {
-    /// `viewer`, `admin` or `owner`.
-    #[schema(example = "admin")]
-    role: String,
-    /// Why, for the audit trail.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-}
-
-/// A new user.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewUserBody {
-    /// With what they sign in.
-    #[schema(example = "ann@acme.example")]
-    email: String,
-    /// Their first password: 8 characters at least.
-    #[schema(format = Password)]
-    password: String,
-    /// What they may do, and where.
-    #[serde(default)]
-    memberships: Vec<MembershipBody>,
-    /// Why, for the audit trail.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-}
-
-/// A role in an organization.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MembershipBody {
-    /// The organization; null for all.
-    #[schema(example = "acme")]
-    organization: Option<String>,
-    /// `viewer`, `admin` or `owner`.
-    #[schema(example = "owner")]
-    role: String,
-}
-
-/// What is to change of a user; what is left out stays.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EditUserBody {
-    /// Whether they may not sign in. Disabling somebody ends their sessions.
-    disabled: Option<bool>,
-    /// Another password, which ends their sessions.
-    #[schema(format = Password)]
-    password: Option<String>,
-    /// Their role everywhere, or null for none.
-    #[serde(default, deserialize_with = "crate::extract::told")]
-    #[schema(value_type = Option<String>, example = "viewer")]
-    role_everywhere: Option<Option<String>>,
-    /// Why, for the audit trail.
-    #[schema(value_type = Option<String>)]
-    reason: Option<Reason>,
-}
-
-/// The path of a member.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it describes a path")]
-pub(crate) struct MemberPath {
-    /// The organization.
-    organization: String,
-    /// The user's id.
-    user: String,
-}
-
-/// The path of a user.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it describes a path")]
-pub(crate) struct UserPath {
-    /// The user's id.
-    user: String,
-}
+mod bodies;
 
 /// The user that the path names.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ impl FromRequestParts<Desk> for Resource {
 
 /// Lists what an organization owns.
 #[utoipa::path(
-    get, path = "/organizations/{organization}/resources", tag = "organizations",
+    get, path = "/organizations/{organization}/resources", tag = "resources",
     params(OrganizationPath),
     responses((status = 200, description = "What it owns", body = Resources))
 )]
@@ -70,7 +70,7 @@ pub(crate) async fn list(
 
 /// Gives an organization a resource; nothing changes if it has it.
 #[utoipa::path(
-    put, path = "/organizations/{organization}/resources/{kind}/{value}", tag = "organizations",
+    put, path = "/organizations/{organization}/resources/{kind}/{value}", tag = "resources",
     params(ResourcePath, WhyParams),
     responses((status = 200, description = "What it owns now", body = Resources))
 )]
@@ -88,7 +88,7 @@ pub(crate) async fn add(
 /// Takes a resource from an organization; nothing changes if it lacks it.
 #[utoipa::path(
     delete, path = "/organizations/{organization}/resources/{kind}/{value}",
-    tag = "organizations", params(ResourcePath, WhyParams),
+    tag = "resources", params(ResourcePath, WhyParams),
     responses((status = 200, description = "What it owns now", body = Resources))
 )]
 pub(crate) async fn remove(

@@ -46,6 +46,22 @@ async fn every_route_is_described_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn every_operation_has_an_id_of_its_own() {
+    let app = App::memory().await;
+    let document = document(&app).await;
+    let operations = described(&document);
+    let ids = operations
+        .iter()
+        .map(|(_, _, it)| it["operationId"].as_str().unwrap());
+    let ids: BTreeSet<_> = ids.collect();
+    assert_eq!(ids.len(), operations.len());
+    assert!(
+        ids.contains("keys_list") && ids.contains("resources_list"),
+        "{ids:?}"
+    );
+}
+
+#[tokio::test]
 async fn every_operation_says_who_may_and_how_it_is_refused() {
     let app = App::memory().await;
     let document = document(&app).await;
