@@ -23,6 +23,10 @@ doc $RUSTDOCFLAGS="-D warnings":
 test:
     cargo test --workspace
 
+# Do the management routes answer as their description says, whatever they are asked? Installs schemathesis.
+openapi cases="100" seed="1":
+    tests/openapi/run {{ cases }} {{ seed }}
+
 # Are there no more instructions, allocations and bytes than before?
 count:
     tests/benches/run check

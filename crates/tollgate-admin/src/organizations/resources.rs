@@ -72,7 +72,11 @@ pub(crate) async fn list(
 #[utoipa::path(
     put, path = "/organizations/{organization}/resources/{kind}/{value}", tag = "resources",
     params(ResourcePath, WhyParams),
-    responses((status = 200, description = "What it owns now", body = Resources))
+    responses(
+        (status = 200, description = "What it owns now", body = Resources),
+        (status = 422, description = "This is no kind or no value: too long, blank at its ends, or \
+            with control characters", body = crate::openapi::ErrorBody),
+    )
 )]
 pub(crate) async fn add(
     member: Member,
