@@ -8,11 +8,11 @@ use tollgate_core::accounts::Accounts;
 use tollgate_core::audit::AuditKey;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, Change};
-use tollgate_core::clock::{Clock as _, SystemClock, Timestamp};
+use tollgate_core::clock::{Clock as _, Steady, SystemClock, Timestamp};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
-use tollgate_core::keyring::Keyring;
+use tollgate_core::keyring::{KeyImporter, Keyring};
 use tollgate_core::record::Organization;
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::Digester;
@@ -102,6 +102,12 @@ impl Desk {
         &self.store
     }
 
+    /// Imports keys, by the rules of a catalog.
+    pub(crate) fn importer(&self, catalog: Catalog) -> KeyImporter {
+        self.keyring_by(catalog)
+            .importer(Arc::clone(&self.store) as _)
+    }
+
     pub(crate) const fn audit_key(&self) -> &AuditKey {
         &self.audit_key
     }
@@ -113,6 +119,11 @@ impl Desk {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now().wall
+    }
+
+    /// For how long something takes.
+    pub(crate) fn steady(&self) -> Steady {
+        self.clock.now().steady
     }
 
     /// Waits for a store, but not for ever.

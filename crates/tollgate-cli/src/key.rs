@@ -14,9 +14,11 @@ use crate::desk::{Desk, PAGE};
 use crate::failure::Failure;
 use crate::out::{Out, note};
 use change::{Create, Edit};
+use import::ImportKeys;
 use shown::{ShownKey, ShownSecret};
 
 mod change;
+mod import;
 mod shown;
 
 /// What can be done with keys.
@@ -35,6 +37,8 @@ pub(crate) enum Key {
         /// The key
         id: KeyId,
     },
+    /// Imports keys of another system by their digests; they become good all at once
+    Import(ImportKeys),
     /// Replaces what is named of a key; its secret stays, and the empty text clears
     Edit(Edit),
     /// Gives a key a new secret, and prints it this once
@@ -76,6 +80,7 @@ impl Key {
             }
             Self::List { org: None } => return list(desk, None, out).await,
             Self::Show { id } => return show(desk, id, out).await,
+            Self::Import(import) => return import.run(desk, out).await,
             Self::Edit(edit) => edit.run(desk).await?,
             Self::Rotate { id, grace, why } => {
                 // The catalog knows what a secret looks like.

@@ -169,7 +169,7 @@ fn names(lists: &[String], catalog: &Catalog) -> Vec<String> {
 }
 
 /// The environment of a key for which none is named, if it is not `live`.
-fn usual_environment(catalog: &Catalog) -> Option<String> {
+pub(super) fn usual_environment(catalog: &Catalog) -> Option<String> {
     let declared = &catalog.keys().format.environments;
     if declared.iter().any(|it| it.name == "live") {
         return None;

@@ -9,6 +9,7 @@
 mod audit;
 mod catalog;
 mod credits;
+mod imports;
 mod keys;
 mod mistakes;
 mod organizations;

@@ -20,14 +20,18 @@ impl Sessions for Nobody {
     }
 }
 
-struct App {
-    gate: Gate,
+pub(crate) struct App {
+    pub(crate) gate: Gate,
     service: GateService<axum::Router>,
 }
 
 impl App {
     async fn start(place: &Place) -> Self {
-        let catalog = Catalog::from_toml(CATALOG).unwrap();
+        Self::with(CATALOG, place).await
+    }
+
+    pub(crate) async fn with(catalog: &str, place: &Place) -> Self {
+        let catalog = Catalog::from_toml(catalog).unwrap();
         let builder = Gate::builder(catalog).store(place.store().await);
         let gate = builder.sessions(Nobody).build().await.unwrap();
         let routes = gate
@@ -60,7 +64,7 @@ impl App {
         answer.unwrap().status()
     }
 
-    async fn answers(&self, secret: &str, status: u16) {
+    pub(crate) async fn answers(&self, secret: &str, status: u16) {
         eventually(&format!("{status}"), async || {
             self.get(secret).await.as_u16() == status
         })
@@ -69,7 +73,7 @@ impl App {
 }
 
 /// Another process sees a change within 250 ms; a busy machine may take longer.
-async fn eventually(what: &str, happened: impl AsyncFn() -> bool) {
+pub(crate) async fn eventually(what: &str, happened: impl AsyncFn() -> bool) {
     let waits = async {
         while !happened().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
