@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod canary;
 mod csrf;
 mod isolation;
 mod keys;
