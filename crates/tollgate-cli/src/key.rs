@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tollgate_core::id::{KeyId, OrgId};
+use tollgate_core::id::KeyId;
 use tollgate_core::keyring::Issued;
-use tollgate_core::store::{KeyQuery, KeyStore as _};
 use tollgate_core::usage::UsageStore as _;
 
 use crate::args::{Why, grace};
-use crate::desk::{Desk, PAGE};
+use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::out::{Out, note};
 use change::{Create, Edit};
 use import::ImportKeys;
+use list::List;
 use shown::{ShownKey, ShownSecret};
 
 mod change;
 mod import;
+mod list;
 mod shown;
 
 /// What can be done with keys.
@@ -27,11 +28,7 @@ pub(crate) enum Key {
     /// Makes a key, and prints its secret this once
     Create(Create),
     /// Lists keys, the newest first and the revoked ones too
-    List {
-        /// Those of this organization only
-        #[arg(long)]
-        org: Option<OrgId>,
-    },
+    List(List),
     /// Shows a key, and how much it was used
     Show {
         /// The key
@@ -74,11 +71,7 @@ impl Key {
     pub(crate) async fn run(self, desk: &Desk, out: &mut Out) -> Result<(), Failure> {
         let key = match self {
             Self::Create(create) => return show_once(&create.run(desk).await?, out),
-            Self::List { org: Some(org) } => {
-                desk.organization(&org).await?;
-                return list(desk, Some(org), out).await;
-            }
-            Self::List { org: None } => return list(desk, None, out).await,
+            Self::List(list) => return list.run(desk, out).await,
             Self::Show { id } => return show(desk, id, out).await,
             Self::Import(import) => return import.run(desk, out).await,
             Self::Edit(edit) => edit.run(desk).await?,
@@ -132,25 +125,7 @@ fn show_once(issued: &Issued, out: &mut Out) -> Result<(), Failure> {
 async fn show(desk: &Desk, id: KeyId, out: &mut Out) -> Result<(), Failure> {
     let key = desk.keyring()?.key(&id).await?;
     let usage = desk.ask(desk.store().usage(&id)).await?;
-    out.one(&ShownKey::of(key, desk.now()).with_usage(&usage))
-}
-
-/// Lists the keys of one organization, or of all.
-async fn list(desk: &Desk, only: Option<OrgId>, out: &mut Out) -> Result<(), Failure> {
-    let mut printed = out.list::<ShownKey>();
-    let now = desk.now();
-    let mut query = KeyQuery::new().limit(PAGE);
-    query.organization = only;
-    loop {
-        let page = desk.ask(desk.store().list_keys(query.clone())).await?;
-        let Some(last) = page.keys.last() else { break };
-        query.before = Some(last.key.id);
-        for listed in page.keys {
-            let shown = ShownKey::of(listed.key, now).with_usage(&listed.usage);
-            if !printed.add(&shown)? {
-                return printed.end();
-            }
-        }
-    }
-    printed.end()
+    let (now, rotation_age) = (desk.now(), list::rotation_age(desk).await?);
+    let shown = ShownKey::of(key, now).with_usage(&usage);
+    out.one(&shown.with_rotation(rotation_age, now))
 }

@@ -1,6 +1,7 @@
 //! Keys and secrets as they are printed.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
@@ -32,6 +33,11 @@ pub(super) struct ShownKey {
     expires_at: Option<String>,
     rotated_at: Option<String>,
     revoked_at: Option<String>,
+    /// Whether its secret is older than the catalog wants secrets to be, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_due: Option<bool>,
+    #[serde(skip)]
+    secret_since: Timestamp,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     usage: Option<ShownUsage>,
 }
@@ -54,6 +60,7 @@ impl ShownKey {
             Some(_) => "unknown",
         };
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        let secret_since = key.rotated_at.unwrap_or(key.created_at);
         let (preset, scopes) = match key.permissions {
             Permissions::Preset(preset) => (Some(preset), vec![]),
             Permissions::Scopes(scopes) => (None, scopes.into_iter().collect()),
@@ -76,6 +83,8 @@ impl ShownKey {
             expires_at: time(key.expires_at),
             rotated_at: time(key.rotated_at),
             revoked_at: time(key.revoked_at),
+            rotation_due: None,
+            secret_since,
             usage: None,
         }
     }
@@ -87,6 +96,21 @@ impl ShownKey {
             last_address: usage.last_address,
         });
         self
+    }
+
+    /// Says whether a secret that is older than this is due; one that is no good any more is not.
+    pub(super) fn with_rotation(mut self, age: Option<Duration>, now: Timestamp) -> Self {
+        let old = age.is_some_and(|age| now >= self.secret_since.after(age));
+        self.rotation_due = Some(old && self.revoked_at.is_none());
+        self
+    }
+
+    /// The status, with a mark where the secret is to be rotated.
+    fn status(&self) -> String {
+        match self.rotation_due {
+            Some(true) => format!("{}, rotate", self.status),
+            _ => self.status.to_owned(),
+        }
     }
 
     fn permissions(&self) -> String {
@@ -109,7 +133,7 @@ impl Shown for ShownKey {
             self.organization.to_string(),
             self.name.clone(),
             self.display_prefix.clone(),
-            self.status.to_owned(),
+            self.status(),
             self.permissions(),
             or_dash(self.plan.as_ref()),
             or_dash(self.expires_at.as_ref()),
@@ -122,7 +146,7 @@ impl Shown for ShownKey {
             ("id", self.id.to_string()),
             ("organization", self.organization.to_string()),
             ("name", self.name.clone()),
-            ("status", self.status.to_owned()),
+            ("status", self.status()),
             ("environment", self.environment.clone()),
             ("key", format!("{}...", self.display_prefix)),
             ("may", self.permissions()),

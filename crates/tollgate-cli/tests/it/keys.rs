@@ -291,3 +291,37 @@ async fn what_keys_cannot_be_is_told() {
     }
     assert_eq!(place.json(["key", "list"]).as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_list_is_narrowed_down() {
+    let place = Place::new().await;
+    let with_age = format!("[keys]\nrotation_age = \"90d\"\n{CATALOG}");
+    place.record(&with_age).await;
+    let (soon, _) = place.key(&["--expires-in", "3d"]);
+    let (off, _) = place.key(&[]);
+    place.good(["key", "disable", &off]);
+    place.good(["key", "edit", &off, "--name", "the mailer"]);
+    let ids = |args: &[&str]| {
+        let listed = place.json([&["key", "list", "--org", "acme"], args].concat());
+        let keys = listed.as_array().unwrap().iter();
+        keys.map(|key| text(&key["id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&[]), [off.clone(), soon.clone()]);
+    assert_eq!(ids(&["--expiring-within", "7d"]), [soon.clone()]);
+    assert_eq!(ids(&["--expiring-within", "1d"]), [""; 0]);
+    assert_eq!(ids(&["--status", "disabled"]), [off.clone()]);
+    assert_eq!(ids(&["--search", "MAIL"]), [off]);
+    assert_eq!(ids(&["--unused-for", "1d"]), [""; 0]);
+    assert_eq!(ids(&["--creator", "nobody"]), [""; 0]);
+    assert_eq!(ids(&["--rotation-due"]), [""; 0]);
+    assert_eq!(place.json(["key", "show", &soon])["rotation_due"], false);
+    place.record(&with_age.replace("90d", "1us")).await;
+    assert_eq!(ids(&["--rotation-due"]), [soon.clone()]);
+    let table = place.good(["key", "show", &soon]);
+    assert!(table.contains("active, rotate"), "{table}");
+    place.record(CATALOG).await;
+    assert_eq!(
+        place.refused(1, ["key", "list", "--rotation-due"]),
+        "the catalog has no `rotation_age`, so no rotation is ever due"
+    );
+}
