@@ -28,7 +28,7 @@ Exit codes:
 /// The longest time that a key or a grace may last.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Manages organizations, API keys, credits and the audit trail of an app on Tollgate
+/// Manages organizations, API keys, credits, users and the audit trail of an app on Tollgate
 ///
 /// It works on the app's own database, while the app runs or not. A running app sees each change
 /// within 250 ms.
@@ -101,7 +101,7 @@ pub(crate) enum Group {
     /// The people who sign in to manage keys
     #[command(subcommand)]
     User(UserCommand),
-    /// Their sessions
+    /// Sessions of users
     #[command(subcommand)]
     Session(SessionCommand),
     /// Tells what each step would say to a request, and what it would take

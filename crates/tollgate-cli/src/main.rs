@@ -1,4 +1,4 @@
-//! The command `tollgate`: organizations, keys, credits and the audit trail, from a terminal.
+//! The command `tollgate`: organizations, keys, credits, users and the audit trail, from a terminal.
 //!
 //! It works on the database that the app works on, by the rules of the same core, and the app may
 //! run meanwhile: it sees each change within 250 ms. docs/CLI.md has every command.

@@ -7,7 +7,7 @@
 //! | 1 | [request id](request_id) | – |
 //! | 2 | [envelope](envelope) | – |
 //! | 3 | [client's address](client_address) | – |
-//! | 4 | [credential](credential): taken out of the request; a path with two readings, TRACE, preflights | 400, 501, 204, 429 |
+//! | 4 | [credential](credential): taken out of the request; a path with two readings, preflights | 400, 204, 429 |
 //! | 5 | [lookup](authenticate), and the key's own state | 401, 400, 429, 503 |
 //! | 6 | the organization's state | 403 |
 //! | 7 | [IP rules](ip_filter) | 403 |
