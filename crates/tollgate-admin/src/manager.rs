@@ -44,15 +44,16 @@ impl Manager {
         }
     }
 
-    /// Whether they run the whole installation.
+    /// Whether they are an operator: who runs the whole installation.
     pub(crate) fn is_operator(&self) -> bool {
         self.session.role_everywhere() == Some(Role::Owner)
     }
 
-    /// Lets only who runs the whole installation say this of a body's member.
+    /// Lets only an operator say this of a body's member.
     pub(crate) fn only_operator(&self, member: &str, said: bool) -> Result<(), Denial> {
         if said && !self.is_operator() {
-            let message = format!("`{member}` is for who runs the installation to say.");
+            let message =
+                format!("`{member}` is for an operator to say, who is an owner everywhere.");
             return Err(Denial::new(DenialKind::Status(403)).with_message(message));
         }
         Ok(())
@@ -89,7 +90,9 @@ pub(crate) fn missing(what: &str, id: &str) -> Denial {
 /// What is said to who may do less than the route demands.
 pub(crate) fn too_low(required: Required) -> Denial {
     let message = match required {
-        Required::Operator => "Only who runs the installation may do this.".to_owned(),
+        Required::Operator => {
+            "Only an operator, who is an owner everywhere, may do this.".to_owned()
+        }
         other => format!("Only somebody of the role `{other}`, or a higher one, may do this."),
     };
     Denial::new(DenialKind::Status(403))

@@ -119,8 +119,8 @@ pub(crate) async fn show(
 
 /// Edits an organization; what is left out stays.
 ///
-/// An admin may set from where its keys may be used; its plan and its limits are for who runs the
-/// installation to say. What is said together is done in turn, and not at once.
+/// An admin may set from where its keys may be used; its plan and its limits are for an operator to
+/// say. What is said together is done in turn, and not at once.
 #[utoipa::path(
     patch, path = "/organizations/{organization}", tag = "organizations", params(OrganizationPath),
     request_body = EditOrganizationBody,

@@ -253,12 +253,12 @@ pub(crate) async fn show_user(
     Json(One { data })
 }
 
-/// Edits a user; what is left out stays. The last who runs the installation goes on.
+/// Edits a user; what is left out stays. The last operator stays one.
 #[utoipa::path(
     patch, path = "/users/{user}", tag = "people", params(UserPath), request_body = EditUserBody,
     responses(
         (status = 200, description = "The user", body = One<UserView>),
-        (status = 409, description = "They are the last who runs the installation",
+        (status = 409, description = "They are the last operator",
             body = crate::openapi::ErrorBody),
     )
 )]
@@ -295,12 +295,12 @@ pub(crate) async fn edit_user(
     Ok(Json(One { data }))
 }
 
-/// Deletes a user for ever, with their sessions. The last who runs the installation stays.
+/// Deletes a user for ever, with their sessions. The last operator stays.
 #[utoipa::path(
     delete, path = "/users/{user}", tag = "people", params(UserPath, WhyParams),
     responses(
         (status = 204, description = "They are gone"),
-        (status = 409, description = "They are the last who runs the installation",
+        (status = 409, description = "They are the last operator",
             body = crate::openapi::ErrorBody),
     )
 )]
@@ -337,8 +337,8 @@ async fn created(
     Ok(cookies.passwords.work(create).await??)
 }
 
-/// Refuses to take the last owner of an organization, unless who runs the installation does: they
-/// can name another.
+/// Refuses to take the last owner of an organization, unless an operator does: they can name
+/// another.
 async fn keep_an_owner(member: &Member, leaving: &User) -> Result<(), Denial> {
     let here = &member.organization;
     let owns = |of: &Membership| of.organization.as_ref() == Some(here) && of.role == Role::Owner;
@@ -350,14 +350,14 @@ async fn keep_an_owner(member: &Member, leaving: &User) -> Result<(), Denial> {
     ))
 }
 
-/// Refuses to take the last who runs the installation.
+/// Refuses to take the last operator.
 async fn keep_an_operator(manager: &Manager, leaving: &User) -> Result<(), Denial> {
     let runs = |of: &Membership| of.organization.is_none() && of.role == Role::Owner;
     if !leaving.memberships.iter().any(runs) || another(manager, None, leaving, runs).await? {
         return Ok(());
     }
     Err(conflict(
-        "they are the last who runs the installation; make somebody else one first",
+        "they are the last operator; make somebody else an owner everywhere first",
     ))
 }
 

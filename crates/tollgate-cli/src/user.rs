@@ -71,7 +71,7 @@ pub(crate) struct Place {
     /// In this organization
     #[arg(long)]
     org: Option<OrgId>,
-    /// In every organization, and in what belongs to none
+    /// In every organization, and in what belongs to none; an owner everywhere is an operator
     #[arg(long)]
     everywhere: bool,
 }

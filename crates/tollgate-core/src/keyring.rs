@@ -1,8 +1,8 @@
 //! The one place where keys and organizations change.
 //!
-//! A [`Keyring`] knows the rules (what may be granted, what a revoked key allows, how long a
-//! grace may be) and tells everybody in this process who holds copies, before it answers. So a
-//! caller who was told that a key is revoked will not see it work again.
+//! A [`Keyring`] knows the rules (what may be granted, what a revoked key allows) and tells
+//! everybody in this process who holds copies, before it answers. So a caller who was told that a
+//! key is revoked will not see it work again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -162,7 +162,8 @@ impl Keyring {
         .await
     }
 
-    /// Gives a key a new secret. The old one stays good for `grace`, which may be zero.
+    /// Gives a key a new secret. The old one stays good for `grace`, which may be zero, however long
+    /// it is; one that was old already ends now.
     ///
     /// # Errors
     ///

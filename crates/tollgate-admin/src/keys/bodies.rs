@@ -29,9 +29,9 @@ pub(crate) struct NewKeyBody {
     preset: Option<String>,
     /// From where it may be used; from anywhere unless said.
     ip_rules: Option<IpRulesBody>,
-    /// A plan of its own: for who runs the installation to say.
+    /// A plan of its own: for an operator to say.
     plan: Option<String>,
-    /// Limits of its own: for who runs the installation to say.
+    /// Limits of its own: for an operator to say.
     #[schema(value_type = Option<Object>)]
     limits: Option<Limits>,
     /// Not good before this point.
@@ -88,11 +88,11 @@ pub(crate) struct EditKeyBody {
     preset: Option<String>,
     /// From where it may be used; empty lists clear it.
     ip_rules: Option<IpRulesBody>,
-    /// A plan of its own, or null for none: for who runs the installation to say.
+    /// A plan of its own, or null for none: for an operator to say.
     #[serde(default, deserialize_with = "told")]
     #[schema(value_type = Option<String>)]
     plan: Option<Option<String>>,
-    /// Limits of its own, or null for none: for who runs the installation to say.
+    /// Limits of its own, or null for none: for an operator to say.
     #[serde(default, deserialize_with = "told")]
     #[schema(value_type = Option<Object>)]
     limits: Option<Option<Limits>>,

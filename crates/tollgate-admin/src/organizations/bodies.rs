@@ -54,9 +54,9 @@ impl NewOrganizationBody {
 pub(crate) struct EditOrganizationBody {
     /// From where its keys may be used; empty lists clear it.
     pub(crate) ip_rules: Option<IpRulesBody>,
-    /// Another plan: for who runs the installation to say.
+    /// Another plan: for an operator to say.
     pub(crate) plan: Option<String>,
-    /// Limits of its own, or null for none: for who runs the installation to say.
+    /// Limits of its own, or null for none: for an operator to say.
     #[serde(default, deserialize_with = "told")]
     #[schema(value_type = Option<Object>)]
     pub(crate) limits: Option<Option<Limits>>,
