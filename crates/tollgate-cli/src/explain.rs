@@ -152,7 +152,7 @@ impl Explained {
 }
 
 impl Shown for Step {
-    const COLUMNS: &'static [&'static str] = &["step", "verdict", "because"];
+    const COLUMNS: &'static [&'static str] = &["STEP", "VERDICT", "BECAUSE"];
 
     fn row(&self) -> Vec<String> {
         let verdict = match self.verdict {

@@ -127,7 +127,7 @@ impl ShownSession {
 }
 
 impl Shown for ShownSession {
-    const COLUMNS: &'static [&'static str] = &["id", "from", "begun", "last seen", "expires"];
+    const COLUMNS: &'static [&'static str] = &["ID", "FROM", "BEGUN", "LAST SEEN", "EXPIRES"];
 
     fn row(&self) -> Vec<String> {
         vec![

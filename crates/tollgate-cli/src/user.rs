@@ -240,7 +240,7 @@ impl ShownUser {
 }
 
 impl Shown for ShownUser {
-    const COLUMNS: &'static [&'static str] = &["email", "roles", "disabled", "created", "id"];
+    const COLUMNS: &'static [&'static str] = &["EMAIL", "ROLES", "DISABLED", "CREATED", "ID"];
 
     fn row(&self) -> Vec<String> {
         let roles = self.roles.iter().map(|of| {
