@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use tokio::sync::Mutex;
 use tollgate::{Gate, Routes};
 use tollgate_core::accounts::Role;
 use tollgate_core::invalid::Invalid;
@@ -26,6 +27,7 @@ pub struct Admin {
     sign_in: Option<SessionCookies>,
     csrf: CsrfLayer,
     under_way: Arc<UnderWay>,
+    people: Arc<Mutex<()>>,
 }
 
 impl Admin {
@@ -36,6 +38,7 @@ impl Admin {
             sign_in: None,
             csrf: CsrfLayer::new(),
             under_way: Arc::default(),
+            people: Arc::default(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Admin {
             gate: self.gate.clone(),
             sign_in: self.sign_in.clone(),
             under_way: Arc::clone(&self.under_way),
+            people: Arc::clone(&self.people),
             operations: operations.into(),
         };
         routes

@@ -209,7 +209,7 @@ pub(crate) async fn grant(
     if let Some(name) = body.reference {
         grant = grant.reference(reference(name)?);
     }
-    let actor = member.actor(body.reason);
+    let actor = member.actor(body.reason).await?;
     let balance = member.desk.gate.credits().grant(grant, &actor).await?;
     Ok((StatusCode::CREATED, one(balance)).into_response())
 }
@@ -232,7 +232,7 @@ pub(crate) async fn adjust(
     member.there().await?;
     let credits = body.credits.unsigned_abs();
     some("credits", credits)?;
-    let actor = member.actor(Some(body.reason));
+    let actor = member.actor(Some(body.reason)).await?;
     let (wallets, id) = (member.desk.gate.credits(), &member.organization);
     let balance = if body.credits < 0 {
         wallets.withdraw(id, credits, &actor).await?
@@ -268,7 +268,7 @@ pub(crate) async fn refund(
         credits: body.credits,
         reference: reference(body.reference)?,
     };
-    let actor = member.actor(body.reason);
+    let actor = member.actor(body.reason).await?;
     let balance = member.desk.gate.credits().refund(refund, &actor).await?;
     Ok((StatusCode::CREATED, one(balance)).into_response())
 }

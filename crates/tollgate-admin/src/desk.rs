@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use tollgate::Gate;
 use tollgate_core::clock::Timestamp;
 
@@ -17,6 +18,8 @@ pub(crate) struct Desk {
     pub(crate) sign_in: Option<SessionCookies>,
     pub(crate) under_way: Arc<UnderWay>,
     pub(crate) operations: Arc<[Operation]>,
+    /// Held by who changes people: two who take each other's roles at once would leave nobody.
+    pub(crate) people: Arc<Mutex<()>>,
 }
 
 impl Desk {

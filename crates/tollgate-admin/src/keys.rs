@@ -88,7 +88,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     ExactBody(mut body, bytes): ExactBody<NewKeyBody>,
 ) -> Result<Response, Denial> {
-    let actor = member.actor(body.reason.take());
+    let actor = member.actor(body.reason.take()).await?;
     let new = body.new_key(&member)?;
     let made = once::issue(&member, new, &actor, &headers, &bytes).await?;
     let (status, data, secret) = match made {
@@ -137,7 +137,7 @@ pub(crate) async fn edit(
     Held(held): Held,
     Body(mut body): Body<EditKeyBody>,
 ) -> Result<Json<One<KeyView>>, Denial> {
-    let actor = member.actor(body.reason.take());
+    let actor = member.actor(body.reason.take()).await?;
     let edit = body.edit(&member)?;
     let key = member.keyring().edit(&held.key.id, edit, &actor).await?;
     one(&member, key).await
@@ -154,7 +154,7 @@ pub(crate) async fn delete(
     Params(why): Params<WhyParams>,
     Held(held): Held,
 ) -> Result<StatusCode, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     member.keyring().delete(&held.key.id, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -174,7 +174,7 @@ pub(crate) async fn rotate(
     Held(held): Held,
     Body(mut body): Body<RotateBody>,
 ) -> Result<Json<IssuedKey>, Denial> {
-    let actor = member.actor(body.reason.take());
+    let actor = member.actor(body.reason.take()).await?;
     let grace = body.grace()?;
     let issued = member.keyring().rotate(&held.key.id, grace, &actor).await?;
     let old_until = issued.key.rotated_at.map(|at| Time(at.after(grace)));
@@ -198,7 +198,7 @@ pub(crate) async fn revoke(
     Held(held): Held,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<KeyView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     let key = member.keyring().revoke(&held.key.id, &actor).await?;
     one(&member, key).await
 }
@@ -218,7 +218,7 @@ pub(crate) async fn enable(
     Held(held): Held,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<KeyView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     let key = member.keyring().enable(&held.key.id, &actor).await?;
     one(&member, key).await
 }
@@ -238,7 +238,7 @@ pub(crate) async fn disable(
     Held(held): Held,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<KeyView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     let key = member.keyring().disable(&held.key.id, &actor).await?;
     one(&member, key).await
 }

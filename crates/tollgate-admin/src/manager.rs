@@ -1,6 +1,7 @@
 //! Who is signed in, and may do what the route is for.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
@@ -20,6 +21,8 @@ use crate::operation::Required;
 pub(crate) struct Manager {
     pub(crate) desk: Desk,
     pub(crate) session: Session,
+    /// What the session was found by.
+    head: Arc<Parts>,
 }
 
 /// Who is signed in, in the organization that the path names.
@@ -35,13 +38,22 @@ pub(crate) struct Member {
 pub(crate) struct Held(pub(crate) ListedKey);
 
 impl Manager {
-    /// Who makes a change, and why.
-    pub(crate) fn actor(&self, reason: Option<Reason>) -> Actor {
+    /// Who makes a change, and why. Every change begins with this.
+    ///
+    /// It is found out once more who they are: their session may have ended, and their roles may
+    /// have been taken, while their body was on its way.
+    pub(crate) async fn actor(&self, reason: Option<Reason>) -> Result<Actor, Denial> {
+        let now = self.desk.gate.session_of(&self.head).await?;
+        let now = now.ok_or(DenialKind::SessionRequired)?;
+        if now.user() != self.session.user() || now.memberships() != self.session.memberships() {
+            let message = "Your roles have changed meanwhile; try again.";
+            return Err(Denial::new(DenialKind::Status(403)).with_message(message));
+        }
         let actor = self.session.actor();
-        match reason {
+        Ok(match reason {
             Some(Reason(reason)) => actor.because(reason),
             None => actor,
-        }
+        })
     }
 
     /// Whether they are an operator: who runs the whole installation.
@@ -121,8 +133,12 @@ async fn authority(parts: &mut Parts, desk: &Desk) -> Result<(Manager, Required)
     let required = required.ok_or_else(|| {
         Denial::new(DenialKind::Internal).with_reason("the route does not say what it demands")
     })?;
-    let desk = desk.clone();
-    Ok((Manager { desk, session }, required))
+    let manager = Manager {
+        desk: desk.clone(),
+        session,
+        head: Arc::new(parts.clone()),
+    };
+    Ok((manager, required))
 }
 
 impl FromRequestParts<Desk> for Manager {

@@ -95,7 +95,7 @@ pub(crate) async fn create(
     Params(Nothing {}): Params<Nothing>,
     Body(mut body): Body<NewOrganizationBody>,
 ) -> Result<Response, Denial> {
-    let actor = manager.actor(body.reason.take());
+    let actor = manager.actor(body.reason.take()).await?;
     let new = body.new_organization()?;
     let keyring = manager.desk.gate.keyring();
     let made = keyring.create_organization(new, &actor).await?;
@@ -133,7 +133,7 @@ pub(crate) async fn edit(
 ) -> Result<Json<One<OrganizationView>>, Denial> {
     member.only_operator("plan", body.plan.is_some())?;
     member.only_operator("limits", body.limits.is_some())?;
-    let actor = member.actor(body.reason.take());
+    let actor = member.actor(body.reason.take()).await?;
     let rules = body.ip_rules.map(IpRulesBody::rules).transpose()?;
     let (keyring, id) = (member.keyring(), &member.organization);
     let mut changed = None;
@@ -163,7 +163,7 @@ pub(crate) async fn suspend(
     Params(Nothing {}): Params<Nothing>,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<OrganizationView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     Ok(one(member
         .keyring()
         .suspend(&member.organization, &actor)
@@ -181,7 +181,7 @@ pub(crate) async fn activate(
     Params(Nothing {}): Params<Nothing>,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<OrganizationView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     Ok(one(member
         .keyring()
         .activate(&member.organization, &actor)
@@ -199,7 +199,7 @@ pub(crate) async fn restrict_billing(
     Params(Nothing {}): Params<Nothing>,
     MaybeBody(why): MaybeBody<Why>,
 ) -> Result<Json<One<OrganizationView>>, Denial> {
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     let keyring = member.keyring();
     Ok(one(keyring
         .restrict_billing(&member.organization, &actor)

@@ -82,8 +82,8 @@ pub(crate) async fn members(
     params(OrganizationPath), request_body = NewMemberBody,
     responses(
         (status = 201, description = "The member", body = One<MemberView>),
-        (status = 409, description = "They are a member already, or a user who has a password",
-            body = crate::openapi::ErrorBody),
+        (status = 409, description = "They are a user already: only an operator may give them a \
+            role here, without a password", body = crate::openapi::ErrorBody),
     )
 )]
 pub(crate) async fn add_member(
@@ -93,10 +93,17 @@ pub(crate) async fn add_member(
 ) -> Result<Response, Denial> {
     member.there().await?;
     let role = granted(&member, &body.role)?;
-    let actor = member.actor(body.reason);
+    let _turn = member.desk.people.lock().await;
+    let actor = member.actor(body.reason).await?;
     let (email, here) = (Email::new(&body.email)?, &member.organization);
     let accounts = &cookies(&member.desk)?.accounts;
     let user = match (accounts.user_by_email(&email).await, body.password) {
+        // Who made them chose their password, and might be of another organization.
+        (Ok(_), _) if !member.is_operator() => {
+            return Err(conflict(
+                "they are a user already; an operator may give them a role here",
+            ));
+        }
         (Ok(user), None) => {
             if user
                 .memberships
@@ -145,13 +152,14 @@ pub(crate) async fn edit_member(
 ) -> Result<Json<One<MemberView>>, Denial> {
     let old = named.role_in(&member.organization)?;
     let role = granted(&member, &body.role)?;
+    let _turn = member.desk.people.lock().await;
     if old == Role::Owner && role < Role::Owner {
         keep_an_owner(&member, &named.0).await?;
     }
-    let actor = member.actor(body.reason);
+    let actor = member.actor(body.reason).await?;
     let (accounts, here) = (&cookies(&member.desk)?.accounts, &member.organization);
     let user = accounts
-        .set_role(&named.0.id, Some(here), Some(role), &actor)
+        .change_role(&named.0.id, Some(here), (old, Some(role)), &actor)
         .await?;
     let data = member_view(&user, here);
     Ok(Json(One { data }))
@@ -171,13 +179,15 @@ pub(crate) async fn remove_member(
     Params(why): Params<WhyParams>,
     named: Named,
 ) -> Result<StatusCode, Denial> {
-    if named.role_in(&member.organization)? == Role::Owner {
+    let old = named.role_in(&member.organization)?;
+    let _turn = member.desk.people.lock().await;
+    if old == Role::Owner {
         keep_an_owner(&member, &named.0).await?;
     }
-    let actor = member.actor(why.reason);
+    let actor = member.actor(why.reason).await?;
     let (accounts, here) = (&cookies(&member.desk)?.accounts, &member.organization);
     accounts
-        .set_role(&named.0.id, Some(here), None, &actor)
+        .change_role(&named.0.id, Some(here), (old, None), &actor)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -207,6 +217,8 @@ pub(crate) async fn users(
     post, path = "/users", tag = "people", request_body = NewUserBody,
     responses(
         (status = 201, description = "The user", body = One<UserView>),
+        (status = 404, description = "There is no organization of that name",
+            body = crate::openapi::ErrorBody),
         (status = 409, description = "There is one of this address",
             body = crate::openapi::ErrorBody),
     )
@@ -233,7 +245,8 @@ pub(crate) async fn create_user(
             None => new.everywhere(role),
         };
     }
-    let actor = manager.actor(body.reason);
+    let _turn = manager.desk.people.lock().await;
+    let actor = manager.actor(body.reason).await?;
     let user = created(&manager, new, actor).await?;
     let data = UserView::from(&user);
     Ok((StatusCode::CREATED, Json(One { data })).into_response())
@@ -273,11 +286,12 @@ pub(crate) async fn edit_user(
         None => None,
     };
     let password = body.password.map(Password::new).transpose()?;
+    let _turn = manager.desk.people.lock().await;
     let less = role.is_some_and(|role| role != Some(Role::Owner));
     if less || body.disabled == Some(true) {
         keep_an_operator(&manager, &user).await?;
     }
-    let actor = manager.actor(body.reason);
+    let actor = manager.actor(body.reason).await?;
     let cookies = cookies(&manager.desk)?;
     let accounts = &cookies.accounts;
     if let Some(role) = role {
@@ -309,8 +323,9 @@ pub(crate) async fn delete_user(
     Params(why): Params<WhyParams>,
     Named(user): Named,
 ) -> Result<StatusCode, Denial> {
+    let _turn = manager.desk.people.lock().await;
     keep_an_operator(&manager, &user).await?;
-    let actor = manager.actor(why.reason);
+    let actor = manager.actor(why.reason).await?;
     let accounts = &cookies(&manager.desk)?.accounts;
     accounts.delete_user(&user.id, &actor).await?;
     Ok(StatusCode::NO_CONTENT)

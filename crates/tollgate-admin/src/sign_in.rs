@@ -10,7 +10,9 @@ use tollgate::client_address::ClientAddress;
 use tollgate::{Denial, DenialKind};
 use tollgate_core::accounts::{Begun, Email, Password, User, UserSession};
 use tollgate_core::change::Actor;
+use tollgate_core::error::StoreErrorKind;
 use tollgate_core::id::SessionId;
+use tollgate_core::keyring::KeyringError;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::cookies::SessionCookies;
@@ -112,12 +114,20 @@ pub(crate) async fn sign_in(
         None => actor,
     };
     let old = cookies.find(&headers).await?;
-    let begun = cookies.accounts.begin_session(&user.id, &actor).await?;
+    let begun = match cookies.accounts.begin_session(&user, &actor).await {
+        // They were changed since their password was compared: it may be another by now.
+        Err(KeyringError::Store(error)) if error.kind() == StoreErrorKind::Conflict => {
+            return Err(wrong());
+        }
+        begun => begun?,
+    };
     if let Some(old) = old {
-        cookies
-            .accounts
-            .end_session(&old.session.id, &actor)
-            .await?;
+        let ended = cookies.accounts.end_session(&old.session.id, &actor).await;
+        match ended {
+            // Somebody else ended it meanwhile.
+            Err(KeyringError::NotFound(_)) => {}
+            ended => ended?,
+        }
     }
     tracing::info!(user = %user.id, session = %begun.session.id, ?address, "somebody signed in");
     signed_in(cookies, &begun, &user)
@@ -150,7 +160,7 @@ pub(crate) async fn sign_out(
 ) -> Result<Response, Denial> {
     let cookies = cookies(&manager.desk)?;
     if let Some(id) = current(&manager) {
-        let actor = manager.actor(None);
+        let actor = manager.actor(None).await?;
         cookies.accounts.end_session(&id, &actor).await?;
         tracing::info!(session = %id, "somebody signed out");
     }
@@ -184,16 +194,13 @@ pub(crate) async fn change_password(
         let message = "current: it is not the password";
         return Err(Denial::new(DenialKind::Status(403)).with_message(message));
     };
-    let (accounts, actor) = (cookies.accounts.clone(), manager.actor(None));
-    let id = user.id;
+    let (accounts, actor) = (cookies.accounts.clone(), manager.actor(None).await?);
+    let (id, by) = (user.id, actor.clone());
     let changed = cookies
         .passwords
-        .work(async move { accounts.set_password(&id, &new, &actor).await });
+        .work(async move { accounts.set_password(&id, &new, &by).await });
     let user = changed.await??;
-    let begun = cookies
-        .accounts
-        .begin_session(&id, &manager.actor(None))
-        .await?;
+    let begun = cookies.accounts.begin_session(&user, &actor).await?;
     tracing::info!(user = %id, "somebody changed their password");
     signed_in(cookies, &begun, &user)
 }
@@ -229,7 +236,8 @@ pub(crate) async fn end(
         return Err(missing("session", &id.to_string()));
     }
     let accounts = &cookies(&manager.desk)?.accounts;
-    accounts.end_session(&id, &manager.actor(None)).await?;
+    let actor = manager.actor(None).await?;
+    accounts.end_session(&id, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

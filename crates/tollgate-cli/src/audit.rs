@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 use tollgate_core::audit::{AuditHead, AuditRecord, AuditStore as _};
+use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
 
 use crate::desk::{Desk, PAGE};
@@ -64,6 +65,10 @@ async fn heads(desk: &Desk, org: Option<OrgId>) -> Result<Vec<AuditHead>, Failur
         }
         return Ok(last.iter().map(AuditRecord::head).collect());
     }
+    Ok(all_heads(desk).await?)
+}
+
+async fn all_heads(desk: &Desk) -> Result<Vec<AuditHead>, StoreError> {
     let mut heads: Vec<AuditHead> = Vec::new();
     loop {
         let page = desk.store().audit_heads(heads.last().cloned(), PAGE);

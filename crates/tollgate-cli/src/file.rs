@@ -8,7 +8,7 @@ use tollgate_core::catalog::{Catalog, CatalogError};
 
 use crate::failure::Failure;
 
-const LONGEST: u64 = 4 * 1024 * 1024;
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Reads a secret that may not stand on the command line: every byte of the file, which is not for
 /// everybody to read.
@@ -80,6 +80,6 @@ fn bytes(what: &str, path: &Path) -> Result<(File, Vec<u8>), Failure> {
         return Ok((file, bytes));
     }
     Err(Failure::new(format!(
-        "the {what} `{shown}` is longer than 4 MiB"
+        "the {what} `{shown}` is longer than 64 MiB"
     )))
 }

@@ -69,6 +69,11 @@ impl Out {
     /// Prints something that cannot be printed again: fails if it does not arrive.
     pub(crate) fn once<T: Shown>(&mut self, shown: &T) -> Result<(), Failure> {
         self.one(shown)?;
+        self.arrived()
+    }
+
+    /// Fails if what was printed so far does not arrive.
+    pub(crate) fn arrived(&mut self) -> Result<(), Failure> {
         self.to.flush().or_else(|error| self.judge(error))?;
         if self.closed {
             return Err(Failure::new("nobody reads standard output"));

@@ -58,8 +58,16 @@ impl SessionCommand {
             Self::Create { email, cookie, why } => {
                 let user = accounts.user_by_email(&email).await?;
                 let actor = desk.actor(why).await?;
-                let begun = accounts.begin_session(&user.id, &actor).await?;
-                show_once(&begun, &cookie, out)
+                let begun = accounts.begin_session(&user, &actor).await?;
+                if let Err(failure) = show_once(&begun, &cookie, out) {
+                    // Nobody has it, so nobody may use it.
+                    accounts.end_session(&begun.session.id, &actor).await?;
+                    return Err(failure.within("nobody saw the cookie, so its session was ended"));
+                }
+                if !out.json() {
+                    note("whoever has this cookie is signed in; it is shown this once");
+                }
+                Ok(())
             }
             Self::List { email } => {
                 let user = accounts.user_by_email(&email).await?;
@@ -98,10 +106,7 @@ fn show_once(begun: &Begun, cookie: &str, out: &mut Out) -> Result<(), Failure> 
         out.line(&pair)
     };
     shown?;
-    if !out.json() {
-        note("whoever has this cookie is signed in; it is shown this once");
-    }
-    Ok(())
+    out.arrived()
 }
 
 /// A session as it is printed; it has no token.

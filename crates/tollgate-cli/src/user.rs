@@ -244,7 +244,7 @@ impl Shown for ShownUser {
 
     fn row(&self) -> Vec<String> {
         let roles = self.roles.iter().map(|of| {
-            let place = of.organization.as_deref().unwrap_or("everywhere");
+            let place = of.organization.as_deref().unwrap_or("*");
             format!("{place}:{}", of.role)
         });
         let roles: Vec<_> = roles.collect();

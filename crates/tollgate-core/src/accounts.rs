@@ -21,7 +21,7 @@
 //! let ann = NewUser::new(Email::new("ann@acme.example")?, Password::new("correct horse battery".into())?)
 //!     .member(OrgId::new("acme")?, Role::Admin);
 //! let ann = accounts.create_user(ann, &Actor::system()).await?;
-//! let begun = accounts.begin_session(&ann.id, &Actor::user("ann@acme.example")).await?;
+//! let begun = accounts.begin_session(&ann, &Actor::user("ann@acme.example")).await?;
 //! let found = accounts.session(&begun.token).await?;
 //! assert_eq!(found.map(|found| found.user), Some(ann));
 //! # Ok(())
@@ -40,6 +40,7 @@ use crate::id::{OrgId, SessionId, UserId};
 use crate::keyring::KeyringError;
 use crate::reply::Reply;
 use crate::secret::KeyDigest;
+use crate::turns::Turns;
 
 pub use password::{Password, PasswordHash};
 pub use session::{Begun, FoundSession, SessionToken, UserSession};
@@ -89,8 +90,15 @@ pub trait AccountStore: fmt::Debug + Send + Sync + 'static {
     /// Removes a user and their sessions.
     fn delete_user(&self, id: &UserId, change: Change) -> Reply<()>;
 
-    /// Adds a session, and removes those of its user that are over at `change.at`.
-    fn insert_session(&self, session: UserSession, token: KeyDigest, change: Change) -> Reply<()>;
+    /// Adds a session, and removes those of its user that are over at `change.at`. The stored
+    /// version of its user is `version`: nobody signs in with what was good before a change.
+    fn insert_session(
+        &self,
+        session: UserSession,
+        version: u64,
+        token: KeyDigest,
+        change: Change,
+    ) -> Reply<()>;
 
     /// Finds a session by the digest of its token, with its user, whether it is over or not.
     fn find_session(&self, token: &KeyDigest) -> Reply<Option<(UserSession, User)>>;
@@ -113,6 +121,7 @@ pub struct Accounts {
     idle: Duration,
     longest: Duration,
     deadline: Duration,
+    turns: Turns,
 }
 
 impl Accounts {
@@ -129,6 +138,7 @@ impl Accounts {
             idle: Duration::from_mins(30),
             longest: Duration::from_hours(12),
             deadline: Duration::from_secs(5),
+            turns: Turns::default(),
         }
     }
 
@@ -222,8 +232,37 @@ impl Accounts {
         role: Option<Role>,
         actor: &Actor,
     ) -> Result<User, KeyringError> {
-        self.update(id, None, actor, |user| user.set_role(organization, role))
-            .await
+        self.update(id, None, actor, |user| {
+            user.set_role(organization, role);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a user another role where they have this one, or takes it away; refuses if they do not
+    /// have it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`] if there is no such user or they have another role there, or the store
+    /// fails.
+    pub async fn change_role(
+        &self,
+        id: &UserId,
+        organization: Option<&OrgId>,
+        (from, to): (Role, Option<Role>),
+        actor: &Actor,
+    ) -> Result<User, KeyringError> {
+        self.update(id, None, actor, |user| {
+            let mut places = user.memberships.iter();
+            let here = places.find(|of| of.organization.as_ref() == organization);
+            if here.map(|of| of.role) != Some(from) {
+                return Err(KeyringError::not_found("user", id));
+            }
+            user.set_role(organization, to);
+            Ok(())
+        })
+        .await
     }
 
     /// Gives a user another password, and ends all of their sessions.
@@ -239,7 +278,7 @@ impl Accounts {
         actor: &Actor,
     ) -> Result<User, KeyringError> {
         let hash = password.hash()?;
-        self.update(id, Some(hash), actor, |_| ()).await
+        self.update(id, Some(hash), actor, |_| Ok(())).await
     }
 
     /// Lets a user sign in no more, and ends all of their sessions; or lets them again.
@@ -253,8 +292,11 @@ impl Accounts {
         disabled: bool,
         actor: &Actor,
     ) -> Result<User, KeyringError> {
-        self.update(id, None, actor, |user| user.disabled = disabled)
-            .await
+        self.update(id, None, actor, |user| {
+            user.disabled = disabled;
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a user and their sessions for ever.
@@ -290,11 +332,13 @@ impl Accounts {
         id: &UserId,
         password: Option<PasswordHash>,
         actor: &Actor,
-        edit: impl Fn(&mut User),
+        edit: impl Fn(&mut User) -> Result<(), KeyringError>,
     ) -> Result<User, KeyringError> {
+        // In this process one after another, so that nobody can keep another from being stopped.
+        let _turn = self.turns.take(id.as_bytes()).await;
         for _ in 0..RETRIES {
             let mut user = self.user(id).await?;
-            edit(&mut user);
+            edit(&mut user)?;
             let change = Change::by(actor, self.clock.now().wall);
             let updated = self.store.update_user(user, password.clone(), change);
             match self.ask(updated).await {

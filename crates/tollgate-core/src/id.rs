@@ -70,7 +70,8 @@ macro_rules! uuid_id {
 
             fn from_str(text: &str) -> Result<Self, Invalid> {
                 Uuid::try_parse(text).map(Self).map_err(|_| {
-                    Invalid::new($what, format!("`{text}` is not a UUID"))
+                    let shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+                    Invalid::new($what, format!("`{shown}` is not a UUID"))
                 })
             }
         }
@@ -160,15 +161,23 @@ impl OrgId {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if it is empty, longer than 64 bytes, or has another character.
+    /// [`Invalid`] if it is empty, longer than 64 bytes, has another character, or is `.`, `..` or
+    /// `-`.
     pub fn new(name: &str) -> Result<Self, Invalid> {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if matches!(name, "." | ".." | "-") {
+            let reason = format!("`{name}` is no name: a path or a list could not name it");
+            return Err(Invalid::new("organization id", reason));
+        }
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
             return Err(Invalid::new(
                 "organization id",
                 format!(
                     "`{}` is not 1 to 64 of A-Z a-z 0-9 . _ -",
-                    name.escape_default()
+                    name.chars()
+                        .take(80)
+                        .flat_map(char::escape_default)
+                        .collect::<String>()
                 ),
             ));
         }

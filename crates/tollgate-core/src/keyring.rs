@@ -21,6 +21,7 @@ use crate::record::{ApiKey, KeyStatus, Permissions};
 use crate::reply::Reply;
 use crate::secret::{Digester, Secret};
 use crate::store::{KeyPage, KeyQuery, KeyStore, ListedKey, Rotation};
+use crate::turns::Turns;
 
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
@@ -37,6 +38,9 @@ mod organizations;
 /// How often an edit is tried again when somebody else's came first.
 const RETRIES: usize = 16;
 
+/// The longest that an old secret may stay good.
+const LONGEST_GRACE: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// Issues, edits, rotates and revokes keys.
 ///
 /// Clones share everything.
@@ -50,6 +54,7 @@ pub struct Keyring {
     listeners: Vec<Arc<dyn ChangeListener>>,
     deadline: Duration,
     granting: Option<Role>,
+    turns: Turns,
 }
 
 /// A key and its secret, which is shown this once.
@@ -80,6 +85,7 @@ impl Keyring {
             listeners: Vec::new(),
             deadline: Duration::from_secs(5),
             granting: None,
+            turns: Turns::default(),
         }
     }
 
@@ -174,6 +180,11 @@ impl Keyring {
         grace: Duration,
         actor: &Actor,
     ) -> Result<Issued, KeyringError> {
+        if grace > LONGEST_GRACE {
+            let reason =
+                "it is longer than 100 years; take what it takes to roll the new secret out";
+            return Err(Invalid::new("grace", reason).into());
+        }
         let environment = self.key(id).await?.environment;
         let generated = self.format.generate(&environment)?;
         let digest = self.digester.digest(generated.secret.expose());
@@ -305,6 +316,8 @@ impl Keyring {
         actor: &Actor,
         edit: impl Fn(&mut ApiKey) -> Result<Option<Rotation>, KeyringError>,
     ) -> Result<ApiKey, KeyringError> {
+        // In this process one after another, so that nobody can keep a key from being revoked.
+        let _turn = self.turns.take(id.as_bytes()).await;
         for _ in 0..RETRIES {
             let mut key = self.key(id).await?;
             let rotation = edit(&mut key)?;

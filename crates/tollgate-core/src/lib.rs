@@ -52,4 +52,5 @@ pub mod scope;
 pub mod secret;
 mod shorthand;
 pub mod store;
+mod turns;
 pub mod usage;

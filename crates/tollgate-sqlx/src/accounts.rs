@@ -134,12 +134,21 @@ impl<B: Backend> AccountStore for SqlStore<B> {
         })
     }
 
-    fn insert_session(&self, session: UserSession, token: KeyDigest, change: Change) -> Reply<()> {
+    fn insert_session(
+        &self,
+        session: UserSession,
+        version: u64,
+        token: KeyDigest,
+        change: Change,
+    ) -> Reply<()> {
         let (backend, audit) = (self.backend.clone(), self.audit.clone());
         Reply::later(async move {
             let mut transaction = backend.write().await?;
-            if read_user(&mut transaction, &session.user).await?.is_none() {
+            let Some(user) = read_user(&mut transaction, &session.user).await? else {
                 return Err(StoreError::not_found("there is no such user"));
+            };
+            if user.version != version {
+                return Err(StoreError::conflict("the user was changed meanwhile"));
             }
             let over = values![session.user.as_bytes(), change.at];
             transaction.execute(sql::FORGET_SESSIONS, over).await?;

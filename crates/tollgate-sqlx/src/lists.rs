@@ -113,6 +113,11 @@ impl Conditions {
     }
 
     fn search(&mut self, part: &str) {
+        // A NUL would end the pattern, and no name has one.
+        if part.contains('\0') {
+            self.text.push_str(" AND 1 = 0");
+            return;
+        }
         let mut pattern = String::from("%");
         for character in part.chars() {
             if matches!(character, '%' | '_' | '\\') {

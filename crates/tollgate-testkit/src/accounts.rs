@@ -84,7 +84,8 @@ async fn add<S: AccountStore>(store: &S, n: u8) -> User {
 
 async fn begin<S: AccountStore>(store: &S, n: u8, user: u8) -> UserSession {
     let session = session(n, user);
-    let begun = store.insert_session(session.clone(), digest(n), change(10));
+    let found = store.user(&session.user).await.unwrap().unwrap();
+    let begun = store.insert_session(session.clone(), found.version, digest(n), change(10));
     begun.await.unwrap();
     session
 }
@@ -172,12 +173,15 @@ pub async fn a_session_is_found_by_its_token<S: AccountStore>(store: &S) {
     assert_eq!(store.find_session(&digest(3)).await.unwrap(), None);
     let theirs = store.sessions(&first.user).await.unwrap();
     assert_eq!(theirs, [first.clone(), second]);
-    let again = store.insert_session(first, digest(9), change(11)).await;
+    let again = store.insert_session(first, 1, digest(9), change(11)).await;
     assert_eq!(again.unwrap_err().kind(), Conflict);
-    let same = store.insert_session(session(3, 1), digest(1), change(11));
+    let same = store.insert_session(session(3, 1), 1, digest(1), change(11));
     assert_eq!(same.await.unwrap_err().kind(), Conflict);
-    let nobody = store.insert_session(session(4, 9), digest(4), change(11));
+    let nobody = store.insert_session(session(4, 9), 1, digest(4), change(11));
     assert_eq!(nobody.await.unwrap_err().kind(), NotFound);
+    let changed = store.insert_session(session(5, 1), 2, digest(5), change(11));
+    assert_eq!(changed.await.unwrap_err().kind(), Conflict);
+    assert_eq!(store.find_session(&digest(5)).await.unwrap(), None);
 }
 
 /// Two requests may note their use in either order.
@@ -248,7 +252,7 @@ pub async fn a_new_session_removes_those_that_are_over<S: AccountStore>(store: &
     begin(store, 2, 2).await;
     let mut later = session(3, 1);
     later.expires_at = at(500);
-    let begun = store.insert_session(later, digest(3), change(100));
+    let begun = store.insert_session(later, 1, digest(3), change(100));
     begun.await.unwrap();
     assert_eq!(store.find_session(&digest(1)).await.unwrap(), None);
     for left in [2, 3] {

@@ -36,7 +36,7 @@ use crate::passage::{Passage, RateReport};
 use crate::rate_limit::{RateHeaders, Rates};
 use crate::request_id::IdMaker;
 use crate::routes::{PermissionMap, Routes};
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::strict_path::is_unusual;
 use crate::tab::Till;
 use crate::telemetry::Decisions;
@@ -173,6 +173,13 @@ impl Gate {
     /// [`StoreError`] if a store fails.
     pub async fn balance(&self, organization: &OrgId) -> Result<Balance, StoreError> {
         self.credits().balance(organization).await
+    }
+
+    /// The good session of a request, as the app's [`Sessions`] finds it now: for who has waited so
+    /// long that it may have ended meanwhile.
+    pub fn session_of(&self, head: &http::request::Parts) -> Reply<Option<Session>> {
+        self.sessions()
+            .map_or_else(|| Reply::ready(None), |sessions| sessions.verify(head))
     }
 
     /// Ends what goes on behind the requests: waits for charges that are under way, writes

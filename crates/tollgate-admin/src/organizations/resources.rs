@@ -83,7 +83,7 @@ pub(crate) async fn add(
     Params(why): Params<WhyParams>,
     Resource { kind, value }: Resource,
 ) -> Result<Json<Resources>, Denial> {
-    let (actor, keyring) = (member.actor(why.reason), member.keyring());
+    let (actor, keyring) = (member.actor(why.reason).await?, member.keyring());
     let changed = keyring.add_resource(&member.organization, &kind, &value, &actor);
     let data = changed.await?.resources;
     Ok(Json(Resources { data }))
@@ -100,7 +100,7 @@ pub(crate) async fn remove(
     Params(why): Params<WhyParams>,
     Resource { kind, value }: Resource,
 ) -> Result<Json<Resources>, Denial> {
-    let (actor, keyring) = (member.actor(why.reason), member.keyring());
+    let (actor, keyring) = (member.actor(why.reason).await?, member.keyring());
     let changed = keyring.remove_resource(&member.organization, &kind, &value, &actor);
     let data = changed.await?.resources;
     Ok(Json(Resources { data }))

@@ -154,7 +154,7 @@ impl App {
     /// A session of theirs, as a `Cookie` header.
     pub(crate) async fn cookie(&self, user: &User) -> String {
         let actor = Actor::user(user.email.as_str());
-        let begun = self.accounts.begin_session(&user.id, &actor).await.unwrap();
+        let begun = self.accounts.begin_session(user, &actor).await.unwrap();
         format!("{}={}", Accounts::COOKIE, begun.token.expose())
     }
 

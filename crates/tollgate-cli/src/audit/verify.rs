@@ -7,8 +7,9 @@ use serde::Serialize;
 use tollgate_core::audit::{AuditFault, AuditHead, AuditStore as _, AuditVerifier};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::id::OrgId;
+use tollgate_core::store::KeyStore as _;
 
-use super::heads;
+use super::all_heads;
 use crate::desk::{Desk, PAGE};
 use crate::failure::Failure;
 use crate::file;
@@ -20,11 +21,25 @@ type Anchors = BTreeMap<Option<OrgId>, Vec<AuditHead>>;
 
 pub(super) async fn run(desk: &Desk, kept: Option<&Path>, out: &mut Out) -> Result<(), Failure> {
     let mut anchors = kept.map_or_else(|| Ok(Anchors::new()), read)?;
-    let heads = heads(desk, None).await?;
-    let records = heads.iter().map(|head| head.seq);
-    let progress = Progress::of(records.fold(0, u64::saturating_add), false);
-    let chains = heads.into_iter().map(|head| head.organization);
     let mut found = Found::default();
+    let (chains, records) = match all_heads(desk).await {
+        Ok(heads) => {
+            let records = heads.iter().map(|head| head.seq);
+            let records = records.fold(0, u64::saturating_add);
+            let chains: Vec<_> = heads.into_iter().map(|head| head.organization).collect();
+            (chains, records)
+        }
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+            found.faults.push(Broken {
+                organization: None,
+                good: 0,
+                fault: format!("the list of chains cannot be read: {error}"),
+            });
+            (known_chains(desk).await?, 0)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let progress = Progress::of(records, false);
     for organization in chains {
         let kept = anchors.remove(&organization).unwrap_or_default();
         found.follow(desk, organization, kept, &progress).await?;
@@ -35,6 +50,20 @@ pub(super) async fn run(desk: &Desk, kept: Option<&Path>, out: &mut Out) -> Resu
     }
     drop(progress);
     found.tell(desk, out)
+}
+
+/// The chains that there have to be: that of none, and of each organization.
+async fn known_chains(desk: &Desk) -> Result<Vec<Option<OrgId>>, Failure> {
+    let mut chains = vec![None];
+    let mut after = None;
+    loop {
+        let page = desk.ask(desk.store().organizations(after, PAGE)).await?;
+        let Some(last) = page.last() else {
+            return Ok(chains);
+        };
+        after = Some(last.id.clone());
+        chains.extend(page.into_iter().map(|organization| Some(organization.id)));
+    }
 }
 
 /// Reads lines of `audit heads`.

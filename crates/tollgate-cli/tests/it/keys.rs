@@ -6,7 +6,7 @@ use tollgate_core::record::KeyFault;
 use tollgate_core::secret::Digester;
 use tollgate_core::store::KeyStore as _;
 
-use crate::place::{Place, text};
+use crate::place::{CATALOG, Place, text};
 
 fn show(place: &Place, id: &str) -> Value {
     place.json(["key", "show", id])

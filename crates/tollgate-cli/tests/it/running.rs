@@ -119,13 +119,18 @@ async fn the_life_of_a_key() {
     let used = place.json(["usage", "show", &id]);
     assert!(used["total_requests"].as_u64().unwrap() >= 5, "{used}");
     assert!(used["with_old_secret"].as_u64().unwrap() >= 1, "{used}");
-    let counted = place.json(["usage", "list", "--org", "acme", "--per", "day", "--by", "outcome"]);
+    let counted = place.json([
+        "usage", "list", "--org", "acme", "--per", "day", "--by", "outcome",
+    ]);
     let good = |row: &&serde_json::Value| row["outcome"] == "2xx";
     let row = counted.as_array().unwrap().iter().find(good).unwrap();
     assert!(row["requests"].as_u64().unwrap() >= 3, "{counted}");
     assert!(row["key"].is_null() && row["route"].is_null());
     let mine = place.json(["usage", "list", "--key", &id, "--by", "key,route"]);
-    assert_eq!((&mine[0]["key"], &mine[0]["route"]), (&id.clone().into(), &"GET /iocs".into()));
+    assert_eq!(
+        (&mine[0]["key"], &mine[0]["route"]),
+        (&id.clone().into(), &"GET /iocs".into())
+    );
     place.good(["audit", "verify"]);
     let actions: Vec<String> = place
         .json(["audit", "list", "--org", "acme"])

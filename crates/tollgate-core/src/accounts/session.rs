@@ -113,30 +113,28 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such user or they are disabled, the system gives no
-    /// randomness, or the store fails.
-    pub async fn begin_session(&self, user: &UserId, actor: &Actor) -> Result<Begun, KeyringError> {
-        let found = self.user(user).await?;
-        if found.disabled {
-            let reason = format!("`{}` is disabled; enable them first", found.email);
+    /// [`KeyringError`] if they are disabled, or were changed since they were read, another
+    /// password included; if the system gives no randomness, or the store fails.
+    pub async fn begin_session(&self, user: &User, actor: &Actor) -> Result<Begun, KeyringError> {
+        if user.disabled {
+            let reason = format!("`{}` is disabled; enable them first", user.email);
             return Err(Invalid::new("user", reason).into());
         }
         let now = self.clock.now().wall;
         let session = UserSession {
             id: SessionId::new(now)?,
-            user: *user,
+            user: user.id,
             address: actor.address(),
             created_at: now,
             last_seen_at: now,
             expires_at: now.after(self.longest),
         };
         let token = SessionToken::random()?;
-        let change = Change::by(actor, now);
-        let inserted = self
-            .store
-            .insert_session(session.clone(), token.digest(), change);
+        let (row, change) = (session.clone(), Change::by(actor, now));
+        let digest = token.digest();
+        let inserted = self.store.insert_session(row, user.version, digest, change);
         let inserted = self.ask(inserted).await;
-        inserted.map_err(|error| KeyringError::missing_or(error, "user", user))?;
+        inserted.map_err(|error| KeyringError::missing_or(error, "user", &user.id))?;
         Ok(Begun { session, token })
     }
 

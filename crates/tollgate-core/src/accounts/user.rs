@@ -176,12 +176,15 @@ impl Email {
     ///
     /// # Errors
     ///
-    /// [`Invalid`] if it has no `@` between two parts, has blanks or control characters, or is
-    /// longer than 254 bytes (RFC 5321).
+    /// [`Invalid`] if it has no `@` between two parts, is not all visible ASCII, or is longer than
+    /// 254 bytes (RFC 5321). Addresses of other characters could look like somebody else's.
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let good = |(name, host): (&str, &str)| {
-            let bad = |c: char| c.is_whitespace() || c.is_control() || c == '@';
-            !name.is_empty() && !host.is_empty() && !name.contains(bad) && !host.contains(bad)
+            let good = |part: &str| {
+                part.bytes()
+                    .all(|byte| byte.is_ascii_graphic() && byte != b'@')
+            };
+            !name.is_empty() && !host.is_empty() && good(name) && good(host)
         };
         if text.len() > 254 || !text.rsplit_once('@').is_some_and(good) {
             let reason = format!(
@@ -190,7 +193,7 @@ impl Email {
             );
             return Err(Invalid::new("e-mail", reason));
         }
-        Ok(Self(text.to_lowercase()))
+        Ok(Self(text.to_ascii_lowercase()))
     }
 
     /// The address.
@@ -247,7 +250,17 @@ mod tests {
         );
         let long = format!("{}@a", "x".repeat(253));
         for bad in [
-            "", "ann", "@acme", "ann@", "a b@c", "a@b@c", "a@b\n", "a\0@b", &long,
+            "",
+            "ann",
+            "@acme",
+            "ann@",
+            "a b@c",
+            "a@b@c",
+            "a@b\n",
+            "a\0@b",
+            "\u{130}@b",
+            "a\u{200b}@b",
+            &long,
         ] {
             assert!(Email::new(bad).is_err(), "{bad:?}");
         }

@@ -249,7 +249,10 @@ fn check_name(name: &str) -> Result<(), Invalid> {
             "key name",
             format!(
                 "`{}` is not 1 to 200 bytes without control characters",
-                name.escape_debug()
+                name.chars()
+                    .take(64)
+                    .flat_map(char::escape_debug)
+                    .collect::<String>()
             ),
         ));
     }

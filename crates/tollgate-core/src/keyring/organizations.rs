@@ -253,6 +253,7 @@ impl Keyring {
         actor: &Actor,
         edit: impl Fn(&mut Organization),
     ) -> Result<Organization, KeyringError> {
+        let _turn = self.turns.take(id.as_str().as_bytes()).await;
         for _ in 0..RETRIES {
             let mut organization = self.organization(id).await?;
             edit(&mut organization);

@@ -119,11 +119,20 @@ impl AccountStore for MemoryStore {
         Reply::ready(())
     }
 
-    fn insert_session(&self, session: UserSession, token: KeyDigest, change: Change) -> Reply<()> {
+    fn insert_session(
+        &self,
+        session: UserSession,
+        version: u64,
+        token: KeyDigest,
+        change: Change,
+    ) -> Reply<()> {
         let tables = &mut *self.tables.lock();
         let users = &mut tables.users;
-        if !users.rows.contains_key(&session.user) {
+        let Some((user, _)) = users.rows.get(&session.user) else {
             return Reply::failed(StoreError::not_found("there is no such user"));
+        };
+        if user.version != version {
+            return Reply::failed(StoreError::conflict("the user was changed meanwhile"));
         }
         if users.sessions.contains_key(&session.id) || users.tokens.contains_key(&token) {
             return Reply::failed(StoreError::conflict("the session exists already"));

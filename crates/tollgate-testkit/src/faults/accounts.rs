@@ -58,9 +58,15 @@ impl<S: AccountStore> AccountStore for FaultyStore<S> {
         })
     }
 
-    fn insert_session(&self, session: UserSession, token: KeyDigest, change: Change) -> Reply<()> {
+    fn insert_session(
+        &self,
+        session: UserSession,
+        version: u64,
+        token: KeyDigest,
+        change: Change,
+    ) -> Reply<()> {
         self.run(Operation::Accounts, move |store| {
-            store.insert_session(session, token, change)
+            store.insert_session(session, version, token, change)
         })
     }
 
