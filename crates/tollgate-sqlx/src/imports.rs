@@ -3,7 +3,7 @@
 //! The keys of a batch are ordered by their digests, which come at random: so a batch touches each
 //! page of the table of secrets once, and not one page for each key.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
@@ -18,9 +18,11 @@ use tollgate_core::store::{Activation, ImportId, KeyImport, PendingImport};
 use crate::audit::Mutation;
 use crate::changes;
 use crate::queries::imports as sql;
-use crate::rows::{exact, json, word};
-use crate::session::{Backend, Session, Statement, Transaction, values};
+use crate::session::{Backend, Session, Transaction, values};
 use crate::store::SqlStore;
+use staged::{Staged, hex_of};
+
+mod staged;
 
 impl<B: Backend> KeyImport for SqlStore<B> {
     fn begin_import(&self, now: Timestamp) -> Reply<ImportId> {
@@ -57,8 +59,8 @@ impl<B: Backend> KeyImport for SqlStore<B> {
         let (backend, number) = (self.backend.clone(), import.number());
         // All that can be made ready before anybody has to wait is made ready before.
         let ready = hex_of(keys.iter().map(|(_, digest)| digest)).and_then(|digests| {
-            let staged = Staged::new(&keys.iter().collect::<Vec<_>>())?;
-            Ok((digests, staged))
+            let all = Staged::new(&keys.iter().collect::<Vec<_>>(), import)?;
+            Ok((digests, all))
         });
         Reply::later(async move {
             let (digests, mut staged) = ready?;
@@ -71,14 +73,15 @@ impl<B: Backend> KeyImport for SqlStore<B> {
             if !known.is_empty() {
                 let taken: HashSet<KeyDigest> = known.iter().copied().collect();
                 let new = keys.iter().filter(|(_, digest)| !taken.contains(digest));
-                staged = Staged::new(&new.collect::<Vec<_>>())?;
+                staged = Staged::new(&new.collect::<Vec<_>>(), import)?;
             }
-            let statements = vec![
-                Statement::new(sql::INSERT, values![staged.keys, number]),
-                Statement::new(sql::INSERT_SECRETS, values![staged.secrets]),
-                Statement::new(sql::COUNT, values![number, staged.counts]),
-            ];
-            transaction.commit_after(statements).await?;
+            let Some(Staged { insert, then }) = staged else {
+                transaction.commit().await?;
+                return Ok(known);
+            };
+            let (sql, values) = insert;
+            transaction.fetch_composed(sql, values).await?;
+            transaction.commit_much(then).await?;
             Ok(known)
         })
     }
@@ -189,83 +192,4 @@ async fn remove(
         mutation.record(session, None, event).await?;
     }
     Ok(0)
-}
-
-/// Keys, as the statements take them: JSON arrays.
-struct Staged {
-    keys: String,
-    secrets: String,
-    counts: String,
-}
-
-impl Staged {
-    fn new(keys: &[&(ApiKey, KeyDigest)]) -> Result<Self, StoreError> {
-        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-        for (key, _) in keys {
-            let count = counts.entry(key.organization.as_str()).or_default();
-            *count = count.saturating_add(1);
-        }
-        let counts: Vec<(&str, u64)> = counts.into_iter().collect();
-        Ok(Self {
-            keys: rows_of(keys)?,
-            secrets: secrets_of(keys)?,
-            counts: json(&counts)?,
-        })
-    }
-}
-
-fn hex(bytes: &[u8], to: &mut String) {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
-    for byte in bytes {
-        to.push(digit(byte >> 4));
-        to.push(digit(byte & 15));
-    }
-}
-
-/// A JSON array of digests, in hexadecimal.
-fn hex_of<'a>(digests: impl Iterator<Item = &'a KeyDigest>) -> Result<String, StoreError> {
-    let digests = digests.map(|digest| {
-        let mut text = String::with_capacity(64);
-        hex(digest.as_bytes(), &mut text);
-        text
-    });
-    json(&digests.collect::<Vec<_>>())
-}
-
-/// A JSON array of texts: a digest and the id of its key, in hexadecimal.
-fn secrets_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
-    let secrets = keys.iter().map(|(key, digest)| {
-        let mut text = String::with_capacity(96);
-        hex(digest.as_bytes(), &mut text);
-        hex(key.id.as_bytes(), &mut text);
-        text
-    });
-    json(&secrets.collect::<Vec<_>>())
-}
-
-/// A JSON array of arrays: the columns of each key, as `sql::INSERT` takes them.
-fn rows_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
-    let rows = keys.iter().map(|(key, _)| {
-        let mut id = String::with_capacity(32);
-        hex(key.id.as_bytes(), &mut id);
-        let micros = |at: Option<Timestamp>| at.map(Timestamp::as_micros);
-        Ok((
-            id,
-            key.organization.as_str(),
-            &*key.name,
-            &*key.creator,
-            &*key.environment,
-            &*key.display_prefix,
-            json(&key.permissions)?,
-            json(&key.ip_rules)?,
-            key.plan.as_deref(),
-            key.limits.as_ref().map(json).transpose()?,
-            micros(key.not_before),
-            micros(key.expires_at),
-            word(&key.status)?,
-            key.created_at.as_micros(),
-            exact(key.version)?,
-        ))
-    });
-    json(&rows.collect::<Result<Vec<_>, StoreError>>()?)
 }

@@ -82,12 +82,6 @@ pub(crate) mod imports {
     /// Those of a JSON array of digests that exist.
     pub(crate) const KNOWN: &str = "SELECT digest FROM tollgate_secrets \
          WHERE digest IN (SELECT unhex(value) FROM json_each($1))";
-    pub(crate) const INSERT: &str = "INSERT INTO tollgate_keys (id, organization, name, creator, \
-         environment, display_prefix, permissions, ip_rules, plan, limits, not_before, \
-         expires_at, status, created_at, version, import_id) \
-         SELECT unhex(value->>0), value->>1, value->>2, value->>3, value->>4, value->>5, \
-         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, \
-         value->>13, value->>14, $2 FROM jsonb_each($1)";
     pub(crate) const INSERT_SECRETS: &str = "INSERT INTO tollgate_secrets (digest, key_id) \
          SELECT unhex(substr(value, 1, 64)), unhex(substr(value, 65)) FROM json_each($1)";
     /// Adds a JSON array of organizations with their numbers of keys.

@@ -79,6 +79,13 @@ pub trait Transaction: Session {
         self,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The same for statements that write much: what a database has to tidy up then goes on when
+    /// this is done, while others may write.
+    fn commit_much(
+        self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A statement, and its values in the order of `$1`, `$2`, ….

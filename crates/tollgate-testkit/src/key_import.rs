@@ -121,13 +121,21 @@ pub async fn an_activated_key_is_a_key_like_others<S: KeyImport + ChangeFeed>(st
     };
     let keys = vec![(api_key(1, "acme"), digest(1)), (full.clone(), digest(2))];
     store.stage_keys(import, keys, at(2)).await.unwrap();
+    // A store may make something of what all keys of a call have in common.
+    let alone = ApiKey {
+        id: key_id(3),
+        ..full.clone()
+    };
+    let keys = vec![(alone.clone(), digest(4))];
+    store.stage_keys(import, keys, at(2)).await.unwrap();
     let newest = store.newest().await.unwrap();
-    assert_eq!(activate(store, import, 100).await.1, 2);
+    assert_eq!(activate(store, import, 100).await.1, 3);
+    assert_eq!(found(store, 4).await, Some(alone));
     assert_eq!(found(store, 1).await, Some(api_key(1, "acme")));
     assert_eq!(found(store, 2).await, Some(full.clone()));
     assert_eq!(store.key(&full.id).await.unwrap(), Some(full.clone()));
     let page = store.list_keys(KeyQuery::new().with_total()).await.unwrap();
-    assert_eq!((page.keys.len(), page.total), (2, Some(2)));
+    assert_eq!((page.keys.len(), page.total), (3, Some(3)));
     // Others may remember that a digest was unknown.
     let [
         Changed {

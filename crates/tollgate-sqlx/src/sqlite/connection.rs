@@ -10,11 +10,16 @@ use sqlx::pool::PoolConnection;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Either, Executor as _, Row as _, TypeInfo, ValueRef};
+use tokio::runtime::Handle;
 use tollgate_core::error::StoreError;
 
 use super::errors::{breaks_connection, nothing_to_roll_back, store_error};
 use super::writer::Turn;
 use crate::session::{Row, Session, Statement, Transaction, Value, corrupt};
+
+const NO_CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 0";
+/// As often as SQLite does unless told otherwise.
+const CHECKPOINTS: &str = "PRAGMA wal_autocheckpoint = 1000";
 
 /// A connection to SQLite, until dropped.
 #[expect(unnameable_types, reason = "callers have ports, not connections")]
@@ -85,6 +90,13 @@ impl Connection {
     fn roll_back(mut self) -> impl Future<Output = ()> {
         let was_broken = std::mem::replace(&mut self.broken, true);
         self.roll_back_from(was_broken)
+    }
+
+    /// Moves the log into the file. Others may write meanwhile, but not on this connection.
+    async fn checkpoint(mut self) {
+        let statements = [CHECKPOINTS, "PRAGMA wal_checkpoint(PASSIVE)"];
+        let statements = statements.map(|sql| Statement::new(sql, Vec::new()));
+        self.broken = self.run(statements.into()).await.is_err();
     }
 
     async fn roll_back_from(mut self, was_broken: bool) {
@@ -224,6 +236,19 @@ impl Transaction for WriteTransaction {
         self.0 = None;
         Ok(())
     }
+
+    async fn commit_much(mut self, mut statements: Vec<Statement>) -> Result<(), StoreError> {
+        statements.insert(0, Statement::new(NO_CHECKPOINT, Vec::new()));
+        statements.push(Statement::new("COMMIT", Vec::new()));
+        let connection = self.connection()?;
+        // Left here, it would never move its log into the file: then it is not used again.
+        connection.broken = true;
+        connection.run(statements).await?;
+        if let (Some(connection), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            drop(runtime.spawn(connection.checkpoint()));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for WriteTransaction {
@@ -235,7 +260,7 @@ impl Drop for WriteTransaction {
         if connection.broken && !connection.in_memory {
             return;
         }
-        match tokio::runtime::Handle::try_current() {
+        match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(connection.roll_back())),
             // Closing is a rollback too, and needs no runtime.
             Err(_) => drop(connection.inner.take().map(Borrowed::discard)),

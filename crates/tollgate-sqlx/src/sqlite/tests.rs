@@ -81,6 +81,41 @@ async fn statements_that_go_together_stop_at_the_first_that_fails() {
 }
 
 #[tokio::test]
+async fn what_is_written_in_bulk_moves_into_the_file_after_its_commit() {
+    let (dir, store) = on_file(|options| options).await;
+    let file = || {
+        std::fs::metadata(dir.path().join("tollgate.db"))
+            .unwrap()
+            .len()
+    };
+    let checkpoint = "PRAGMA wal_autocheckpoint";
+    let bulk = "INSERT INTO tollgate_wallets SELECT value, 1, 0, 0, 0, NULL, NULL, \
+         '[\"' || hex(zeroblob(4500)) || '\"]' FROM json_each('[1,2,3,4,5,6,7,8,9]')";
+    let before = file();
+    let writer = store.backend.write().await.unwrap();
+    let statements = vec![Statement::new(bulk, values![])];
+    writer.commit_much(statements.clone()).await.unwrap();
+    // Whoever writes next waits for that.
+    let writer = &mut store.backend.write().await.unwrap();
+    assert!(file() > before, "{before}");
+    assert_eq!(number(writer, checkpoint).await, 1000);
+    assert_eq!(
+        number(writer, "SELECT count(*) FROM tollgate_wallets").await,
+        9
+    );
+}
+
+#[tokio::test]
+async fn a_bulk_that_fails_leaves_no_connection_without_checkpoints() {
+    let (_dir, store) = on_file(|options| options).await;
+    let bad = vec![Statement::new("INSERT INTO nowhere VALUES (1)", values![])];
+    let writer = store.backend.write().await.unwrap();
+    writer.commit_much(bad).await.unwrap_err();
+    let writer = &mut store.backend.write().await.unwrap();
+    assert_eq!(number(writer, "PRAGMA wal_autocheckpoint").await, 1000);
+}
+
+#[tokio::test]
 async fn a_store_that_was_closed_stays_closed() {
     let (_dir, store) = on_file(|options| options).await;
     store.close().await;
