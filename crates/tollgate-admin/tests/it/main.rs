@@ -13,6 +13,7 @@ mod canary;
 mod csrf;
 mod isolation;
 mod keys;
+mod late;
 mod matrix;
 mod once;
 mod openapi;

@@ -154,7 +154,8 @@ impl App {
     /// A session of theirs, as a `Cookie` header.
     pub(crate) async fn cookie(&self, user: &User) -> String {
         let actor = Actor::user(user.email.as_str());
-        let begun = self.accounts.begin_session(user, &actor).await.unwrap();
+        let now = self.accounts.user(&user.id).await.unwrap();
+        let begun = self.accounts.begin_session(&now, &actor).await.unwrap();
         format!("{}={}", Accounts::COOKIE, begun.token.expose())
     }
 
@@ -231,6 +232,10 @@ impl App {
 
 async fn look_up(caller: Principal) -> String {
     caller.key_id().to_string()
+}
+
+pub(crate) fn system() -> Actor {
+    Actor::system()
 }
 
 pub(crate) fn org(name: &str) -> OrgId {

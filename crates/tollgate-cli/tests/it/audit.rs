@@ -85,6 +85,36 @@ async fn a_whole_trail_is_whole_also_past_heads_that_were_kept() {
     );
 }
 
+/// A row whose organization can be none keeps nobody from following the others, or from acting.
+#[tokio::test]
+async fn a_chain_of_a_name_that_is_none_hides_no_other() {
+    let place = place().await;
+    tamper(&place, "did not pay", "asked us to");
+    let path = place.path("keys.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = (0..bytes.len() - 40).find(|at| {
+        // The beginning of a record of the trail: the organization, a time, the action.
+        let rest = &bytes[at + 4..at + 36];
+        bytes[*at..].starts_with(b"beta") && rest.windows(19).any(|it| it == b"organization.create")
+    });
+    bytes[at.unwrap() + 1] = b' ';
+    fs::write(&path, bytes).unwrap();
+    let done = place.run(["audit", "verify"]);
+    assert_eq!(done.code, 3, "{}", done.stderr);
+    assert!(
+        done.stdout.contains("-: the list of chains cannot be read"),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout
+            .contains("acme: record 2 is not what was written there"),
+        "{}",
+        done.stdout
+    );
+    place.good(["org", "suspend", "acme"]);
+}
+
 #[tokio::test]
 async fn a_changed_record_is_found() {
     let place = place().await;

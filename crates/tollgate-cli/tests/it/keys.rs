@@ -306,17 +306,17 @@ async fn a_list_is_narrowed_down() {
         let keys = listed.as_array().unwrap().iter();
         keys.map(|key| text(&key["id"])).collect::<Vec<_>>()
     };
-    assert_eq!(ids(&[]), [off.clone(), soon.clone()]);
-    assert_eq!(ids(&["--expiring-within", "7d"]), [soon.clone()]);
+    assert_eq!(ids(&[]), [&*off, &*soon]);
+    assert_eq!(ids(&["--expiring-within", "7d"]), [&*soon]);
     assert_eq!(ids(&["--expiring-within", "1d"]), [""; 0]);
-    assert_eq!(ids(&["--status", "disabled"]), [off.clone()]);
-    assert_eq!(ids(&["--search", "MAIL"]), [off]);
+    assert_eq!(ids(&["--status", "disabled"]), [&*off]);
+    assert_eq!(ids(&["--search", "MAIL"]), [&*off]);
     assert_eq!(ids(&["--unused-for", "1d"]), [""; 0]);
     assert_eq!(ids(&["--creator", "nobody"]), [""; 0]);
     assert_eq!(ids(&["--rotation-due"]), [""; 0]);
     assert_eq!(place.json(["key", "show", &soon])["rotation_due"], false);
     place.record(&with_age.replace("90d", "1us")).await;
-    assert_eq!(ids(&["--rotation-due"]), [soon.clone()]);
+    assert_eq!(ids(&["--rotation-due"]), [&*soon]);
     let table = place.good(["key", "show", &soon]);
     assert!(table.contains("active, rotate"), "{table}");
     place.record(CATALOG).await;

@@ -152,6 +152,6 @@ async fn a_file_with_a_secret_has_to_have_one() {
     }
     if cfg!(unix) {
         let said = place.refused(1, ["--pepper-file", "/dev/zero", "org", "list"]);
-        assert_eq!(said, "the pepper file `/dev/zero` is longer than 4 MiB");
+        assert_eq!(said, "the pepper file `/dev/zero` is longer than 64 MiB");
     }
 }

@@ -218,3 +218,23 @@ async fn no_file_has_a_password_or_a_cookie() {
     assert!(seen, "the log is looked at");
     drop(app);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_cookie_that_nobody_saw_opens_nothing() {
+    let place = Place::new().await;
+    ann(&place);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = place.command();
+    command.args(["session", "create", "ann@acme.example"]);
+    let done = Done::of(&command.stdout(full.unwrap()).output().unwrap());
+    assert_eq!(done.code, 1);
+    assert!(
+        done.stderr
+            .contains("nobody saw the cookie, so its session was ended"),
+        "{}",
+        done.stderr
+    );
+    let left = place.json(["session", "list", "ann@acme.example"]);
+    assert_eq!(left, serde_json::json!([]));
+}
