@@ -168,12 +168,13 @@ impl Keyring {
         .await
     }
 
-    /// Gives a key a new secret. The old one stays good for `grace`, which may be zero, however long
-    /// it is; one that was old already ends now.
+    /// Gives a key a new secret. The old one stays good for `grace`, which may be zero, and a hundred
+    /// years at most; one that was old already ends now.
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such key, it is revoked, or the store fails.
+    /// [`KeyringError`] if there is no such key, it is revoked, the grace is longer, the key has what
+    /// this [role](Self::granting) may not give, or the store fails.
     pub async fn rotate(
         &self,
         id: &KeyId,

@@ -15,7 +15,7 @@ use tollgate_core::id::KeyId;
 use tollgate_core::ip::IpRules;
 use tollgate_core::plan::{CountPer, Limits, Plan};
 use tollgate_core::rate::Subject;
-use tollgate_core::record::{KeyFault, KeyRecord, Organization, Permissions, Validity};
+use tollgate_core::record::{KeyFault, KeyRecord, Organization, Validity};
 use tollgate_core::scope::ScopeSet;
 
 pub(crate) use crate::verified::shared::{Shared, Tenant};
@@ -72,13 +72,7 @@ impl VerifiedKey {
                 ),
             ));
         };
-        let granted = match &key.permissions {
-            Permissions::Preset(name) => catalog
-                .preset(name)
-                .map(|preset| catalog.closure(&preset.scopes))
-                .unwrap_or_default(),
-            Permissions::Scopes(scopes) => catalog.closure(scopes),
-        };
+        let granted = catalog.granted(&key.permissions);
         let end = [validity.expires_at, validity.secret_valid_until];
         let ends = end
             .into_iter()

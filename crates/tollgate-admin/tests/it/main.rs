@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod bounds;
 mod canary;
 mod csrf;
 mod isolation;

@@ -286,8 +286,9 @@ impl Import {
             .check(&self.keyring.catalog, self.now())
             .and_then(|()| self.keyring.format.check_environment(&new.environment))
             .and_then(|()| check_display_prefix(display_prefix.as_deref()));
-        if let Err(invalid) = checked {
-            return Ok(Err(invalid.into()));
+        let checked = checked.map_err(KeyringError::from);
+        if let Err(refused) = checked.and_then(|()| self.keyring.may_grant(&new.permissions)) {
+            return Ok(Err(refused));
         }
         let exists = if let Some(exists) = self.organizations.get(&new.organization) {
             *exists
