@@ -15,7 +15,7 @@ use tollgate_core::id::KeyId;
 use tollgate_core::ip::IpRules;
 use tollgate_core::plan::{CountPer, Limits, Plan};
 use tollgate_core::rate::Subject;
-use tollgate_core::record::{KeyFault, KeyRecord, Organization, Validity};
+use tollgate_core::record::{KeyFault, KeyRecord, KeyStatus, Organization, Validity};
 use tollgate_core::scope::ScopeSet;
 
 pub(crate) use crate::verified::shared::{Shared, Tenant};
@@ -33,18 +33,46 @@ pub(crate) struct VerifiedKey {
     pub(crate) plan: Arc<Plan>,
     usage: UsageCounter,
     tenant: Arc<Tenant>,
-    /// Most keys have no rules or limits of their own.
+    /// Most keys have no rules, limits or bounds of their own.
     ip_rules: Option<Box<IpRules>>,
     limits: Option<Box<Limits>>,
-    validity: Validity,
-    /// Where the steady clock stands when the secret ends, so that a wall clock that is set back
-    /// revives nothing.
-    ends: Option<Steady>,
+    bounds: Option<Box<Bounds>>,
     /// Whether its environment is one whose requests cost no credits.
     pub(crate) free: bool,
     /// Whether it has a plan or limits of its own. Then it is counted by itself: under other
     /// limits than its sisters, it would change what is known of them.
     alone: bool,
+}
+
+/// What keeps a key from being good at any time. A key without is switched on, for ever.
+#[derive(Debug)]
+struct Bounds {
+    validity: Validity,
+    /// Where the steady clock stands when the secret ends, so that a wall clock that is set back
+    /// revives nothing.
+    ends: Option<Steady>,
+}
+
+impl Bounds {
+    const NONE: Validity = Validity {
+        status: KeyStatus::Active,
+        not_before: None,
+        expires_at: None,
+        secret_valid_until: None,
+    };
+
+    fn new(validity: Validity, now: Moment) -> Option<Box<Self>> {
+        let end = [validity.expires_at, validity.secret_valid_until];
+        let end = end.into_iter().flatten().min();
+        let ends = end.map(|end| now.steady.after(end.since(now.wall)));
+        (validity != Self::NONE).then(|| Box::new(Self { validity, ends }))
+    }
+
+    fn fault(&self, now: Moment) -> Option<KeyFault> {
+        let over = || self.ends.is_some_and(|end| now.steady >= end);
+        let fault = self.validity.fault(now.wall);
+        fault.or_else(|| over().then_some(KeyFault::Expired))
+    }
 }
 
 impl VerifiedKey {
@@ -73,20 +101,13 @@ impl VerifiedKey {
             ));
         };
         let granted = catalog.granted(&key.permissions);
-        let end = [validity.expires_at, validity.secret_valid_until];
-        let ends = end
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|end| now.steady.after(end.since(now.wall)));
         Ok(Self {
             name: key.name.into(),
             granted: shared.scopes(granted),
             plan: Arc::clone(plan),
             usage: UsageCounter::new(key.id),
             ip_rules: (key.ip_rules != IpRules::default()).then(|| Box::new(key.ip_rules)),
-            validity,
-            ends,
+            bounds: Bounds::new(validity, now),
             free: is_free(catalog, &key.environment),
             alone: key.plan.is_some() || key.limits.is_some(),
             limits: key.limits.map(Box::new),
@@ -114,9 +135,7 @@ impl VerifiedKey {
 
     /// Why the secret is no good now, if it is not.
     pub(crate) fn fault(&self, now: Moment) -> Option<KeyFault> {
-        let over = || self.ends.is_some_and(|end| now.steady >= end);
-        let fault = self.validity.fault(now.wall);
-        fault.or_else(|| over().then_some(KeyFault::Expired))
+        self.bounds.as_deref()?.fault(now)
     }
 
     /// Whether both the key and its organization may be used from this address.
@@ -137,8 +156,9 @@ impl VerifiedKey {
     }
 
     /// Whether this secret was replaced, and is in its grace.
-    pub(crate) const fn is_old_secret(&self) -> bool {
-        self.validity.secret_valid_until.is_some()
+    pub(crate) fn is_old_secret(&self) -> bool {
+        let bounds = self.bounds.as_ref();
+        bounds.is_some_and(|bounds| bounds.validity.secret_valid_until.is_some())
     }
 }
 
