@@ -1,7 +1,6 @@
 //! The organizations and keys to try the API with: made at the first start, shown once.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use tollgate::Gate;
 use tollgate::core::change::Actor;
@@ -10,12 +9,9 @@ use tollgate::core::ip::IpRules;
 use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
 use tollgate::core::record::ApiKey;
 use tollgate_examples::failure::Failure;
+use tollgate_examples::tour::{Curl, Tour};
 
 use crate::api::{FREE_PER_MINUTE, REPORT_CREDITS};
-
-/// How each printed request begins.
-pub(crate) const CURL: &str = r"curl -sS -w '\n%{http_code}\n'";
-pub(crate) const JSON: &str = "-H 'Content-Type: application/json'";
 
 const FREE_CREDITS: u64 = 2;
 const PRO_CREDITS: u64 = 100;
@@ -71,15 +67,60 @@ pub(crate) async fn make(gate: &Gate) -> Result<Option<Keys>, Failure> {
 }
 
 impl Keys {
-    /// The secrets, and requests to try them with.
-    pub(crate) fn shown(&self, address: SocketAddr) -> impl fmt::Display {
-        fmt::from_fn(move |f| {
-            self.write_secrets(f)?;
-            self.write_requests(f, &origin(address))
-        })
+    /// Requests to try the keys with.
+    pub(crate) fn guide(&self, tour: &mut Tour) {
+        let [writer, office, reader, analyst] =
+            [&self.writer, &self.office, &self.reader, &self.analyst]
+                .map(|issued| |request: Curl| request.bearer(&issued.secret));
+        let submit = || Curl::post("/iocs").json(r#"{"value":"bad.example","kind":"domain"}"#);
+        let report = || Curl::get("/iocs/evil.example/report");
+        let too_many = FREE_PER_MINUTE.saturating_add(1);
+        tour.add(200, "everybody may ask for this", Curl::get("/health"));
+        tour.add(
+            200,
+            "iocs:write implies iocs:read",
+            writer(Curl::get("/iocs")),
+        );
+        tour.add(
+            201,
+            "submits an indicator; 409 when it is sent again",
+            writer(submit()),
+        );
+        tour.add(
+            200,
+            format!("costs {REPORT_CREDITS} of the organization's {PRO_CREDITS} credits"),
+            writer(report()),
+        );
+        tour.add(
+            200,
+            "what is known of an indicator",
+            writer(Curl::get("/iocs/evil.example")),
+        );
+        tour.add(401, "no key", Curl::get("/iocs"));
+        tour.add(
+            402,
+            format!("costs {REPORT_CREDITS} credits; this organization has {FREE_CREDITS}"),
+            analyst(report()),
+        );
+        tour.add(403, "the key may read, but not write", reader(submit()));
+        tour.add(
+            403,
+            "the key may not be used from here",
+            office(Curl::get("/iocs")),
+        );
+        tour.add(
+            429,
+            format!(
+                "the last of {too_many} requests; the plan allows {FREE_PER_MINUTE} in a minute"
+            ),
+            reader(Curl::get(format!("/iocs/evil.example?try=[1-{too_many}]"))),
+        );
     }
+}
 
-    fn write_secrets(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The secrets, shown this once.
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "Four keys were made. Their secrets are shown this once:\n"
@@ -99,55 +140,4 @@ impl Keys {
         }
         Ok(())
     }
-
-    fn write_requests(&self, f: &mut fmt::Formatter<'_>, origin: &str) -> fmt::Result {
-        let [writer, office, reader, analyst] =
-            [&self.writer, &self.office, &self.reader, &self.analyst]
-                .map(|issued| format!("-H 'Authorization: Bearer {}'", issued.secret.expose()));
-        let new = r#"-d '{"value":"bad.example","kind":"domain"}'"#;
-        let too_many = FREE_PER_MINUTE.saturating_add(1);
-        writeln!(f, "\nTry them in another terminal:\n")?;
-        writeln!(f, "# 200: everybody may ask for this")?;
-        writeln!(f, "{CURL} '{origin}/health'\n")?;
-        writeln!(f, "# 200: iocs:write implies iocs:read")?;
-        writeln!(f, "{CURL} {writer} '{origin}/iocs'\n")?;
-        writeln!(f, "# 201: submits an indicator; 409 when it is sent again")?;
-        writeln!(f, "{CURL} {writer} {JSON} {new} '{origin}/iocs'\n")?;
-        writeln!(
-            f,
-            "# 200: costs {REPORT_CREDITS} of the organization's {PRO_CREDITS} credits"
-        )?;
-        writeln!(f, "{CURL} {writer} '{origin}/iocs/evil.example/report'\n")?;
-        writeln!(f, "# 401: no key")?;
-        writeln!(f, "{CURL} '{origin}/iocs'\n")?;
-        writeln!(
-            f,
-            "# 402: costs {REPORT_CREDITS} credits; this organization has {FREE_CREDITS}"
-        )?;
-        writeln!(f, "{CURL} {analyst} '{origin}/iocs/evil.example/report'\n")?;
-        writeln!(f, "# 403: the key may read, but not write")?;
-        writeln!(f, "{CURL} {reader} {JSON} {new} '{origin}/iocs'\n")?;
-        writeln!(f, "# 403: the key may not be used from here")?;
-        writeln!(f, "{CURL} {office} '{origin}/iocs'\n")?;
-        writeln!(
-            f,
-            "# 429: the last of {too_many} requests; the plan allows {FREE_PER_MINUTE} in a minute"
-        )?;
-        writeln!(
-            f,
-            "{CURL} {reader} '{origin}/iocs/evil.example?try=[1-{too_many}]'\n"
-        )
-    }
-}
-
-/// What a client of this machine writes before the path.
-pub(crate) fn origin(address: SocketAddr) -> String {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    format!("http://{address}")
 }

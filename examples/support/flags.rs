@@ -88,6 +88,23 @@ impl Flags {
         path.strip_prefix("//").unwrap_or(path)
     }
 
+    /// What to do for another first start.
+    #[must_use]
+    pub fn how_to_start_over(&self) -> String {
+        let database = self.database();
+        format!("to start over, delete the file `{database}` (and `-wal` and `-shm` beside it)")
+    }
+
+    /// What is said in place of the secrets, at every start but the first.
+    #[must_use]
+    pub fn secrets_were_shown(&self) -> String {
+        let start_over = self.how_to_start_over();
+        format!(
+            "The keys and the operator's password were shown at the first start, and cannot be \
+             shown again;\n{start_over}."
+        )
+    }
+
     /// Listens where it was told to.
     ///
     /// # Errors

@@ -1,8 +1,12 @@
-//! What the examples share: their flags, and how they fail and stop.
+//! What the examples share: their flags, who signs in, what they print to be tried with, and how
+//! they fail and stop.
 
 pub mod failure;
 pub mod flags;
 pub mod interrupt;
+pub mod people;
+pub mod serve;
+pub mod tour;
 
 /// The code in the README compiles.
 #[cfg(doctest)]

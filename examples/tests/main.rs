@@ -1,0 +1,10 @@
+//! The examples, as whoever meets them first, and as their documents say.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails loudly, outside of its functions too"
+)]
+
+mod quickstart;
+mod running;
+mod tours;

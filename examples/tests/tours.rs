@@ -1,0 +1,62 @@
+//! Every example, as whoever meets it first: each request that it prints gets the status that it
+//! prints, and among them is a good one for each of its routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::running::{Running, example, output, send};
+
+/// The routes of the permission map, as a method and a path whose parameters match anything.
+async fn routes(name: &str, directory: &Path) -> BTreeSet<(String, String)> {
+    let output = output(example(name, directory).arg("--permissions")).await;
+    assert!(output.status.success(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let cells = |line: &str| {
+        let mut cells = line.split('|').map(|cell| cell.trim().to_owned()).skip(1);
+        (cells.next().unwrap(), cells.next().unwrap())
+    };
+    table.lines().skip(2).map(cells).collect()
+}
+
+fn is_of(path: &str, template: &str) -> bool {
+    let mut segments = path.split('/');
+    for wanted in template.split('/') {
+        if wanted.starts_with("{*") {
+            return segments.next().is_some();
+        }
+        let same = |segment: &str| wanted.starts_with('{') || segment == wanted;
+        if !segments.next().is_some_and(same) {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+/// Sends each request that an example prints.
+pub(crate) async fn follow(name: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut untried = routes(name, directory.path()).await;
+    assert!(!untried.is_empty());
+    let running = Running::start(name, directory.path()).await;
+    let promised = running.promised();
+    let mut jars = BTreeMap::new();
+    for (status, line) in &promised {
+        let answer = send(line, &mut jars).await;
+        assert_eq!(answer.status, *status, "{line}\n{answer:?}");
+        assert!(answer.headers.contains_key("x-request-id"), "{line}");
+        assert!(answer.status < 400 || !answer.body.is_empty(), "{line}");
+        if (200..300).contains(&answer.status) {
+            untried.retain(|(method, path)| *method != answer.method || !is_of(&answer.path, path));
+        }
+    }
+    running.interrupt().await;
+    assert!(
+        untried.is_empty(),
+        "no good request is printed for {untried:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_quickstart() {
+    follow("quickstart").await;
+}
