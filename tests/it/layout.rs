@@ -13,7 +13,11 @@ const ALLOWED: [(&str, &[&str], &[&str]); 6] = [
         &[],
         &["axum", "http", "sqlx", "tower", "tracing"],
     ),
-    ("tollgate-testkit", &["tollgate-core"], &["axum", "sqlx"]),
+    (
+        "tollgate-testkit",
+        &["tollgate", "tollgate-core"],
+        &["sqlx"],
+    ),
     (
         "tollgate-sqlx",
         &["tollgate-core", "tollgate-testkit"],

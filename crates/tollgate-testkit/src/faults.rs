@@ -1,4 +1,4 @@
-//! A store that fails on demand.
+//! A store and a limiter that fail on demand.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,10 @@ use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
 
 mod accounts;
+mod limiter;
 mod ports;
+
+pub use crate::faults::limiter::FaultyLimiter;
 
 /// Wraps a store, and does to each call what its [`Faults`] say.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ struct State {
     calls: BTreeMap<Operation, u64>,
 }
 
-/// A group of a store's operations that fail together.
+/// A group of operations that fail together.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Operation {
@@ -74,6 +77,8 @@ pub enum Operation {
     Catalog,
     /// Users and their sessions.
     Accounts,
+    /// Taking units of rates, by a [`FaultyLimiter`].
+    Rates,
 }
 
 /// What goes wrong.
@@ -95,7 +100,7 @@ pub enum Fault {
 
 impl Operation {
     /// All groups.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Find,
         Self::Keys,
         Self::Hold,
@@ -106,6 +111,7 @@ impl Operation {
         Self::Feed,
         Self::Catalog,
         Self::Accounts,
+        Self::Rates,
     ];
 }
 

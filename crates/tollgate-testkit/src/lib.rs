@@ -2,6 +2,7 @@
 //!
 //! | module | what it gives |
 //! | --- | --- |
+//! | `app` | what an app's own access tests are written with: a gate in memory, keys in one line, a client |
 //! | [`clock`] | a clock that stands still until a test moves it |
 //! | [`faults`] | a store that fails, hangs, is late or loses its replies on demand |
 //! | [`key_store`], [`key_lists`], [`key_import`], [`ledger`], [`quota_store`], [`usage_store`], [`change_feed`], [`audit`], [`accounts`], [`limiter`] | what every implementation of a port must do |
@@ -28,6 +29,8 @@
 )]
 
 pub mod accounts;
+#[cfg(feature = "app")]
+pub mod app;
 mod at_once;
 pub mod audit;
 pub mod change_feed;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | reads | a [`Denial`] in the response's extensions; else bare errors of the framework |
 //! | denies | nothing |
-//! | writes | status, body and content type of errors; `WWW-Authenticate`, `Retry-After` |
+//! | writes | status, body and content type of errors; `WWW-Authenticate`, `Retry-After`; the [`DenialKind`] in the response's extensions, for layers further out and for tests |
 //!
 //! A *bare* error has a status of 400 or above and a body that is empty or `text/plain` of at
 //! most 4 KiB: axum's own 404, 405, 408, 413, 415 and 422, and a `(status, "text")` of the app,
@@ -172,6 +172,7 @@ fn write(
     }
     headers.insert(header::CONTENT_TYPE, rendered.content_type);
     denial.write_headers(errors.realm_name(), headers);
+    response.extensions_mut().insert(denial.kind());
     *response.body_mut() = Body::from(rendered.body);
 }
 

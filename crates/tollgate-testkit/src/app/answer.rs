@@ -1,0 +1,348 @@
+//! The answer to a call, and what can be claimed of it.
+
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use http::response::Parts;
+use http::{HeaderMap, Request};
+use serde_json::Value;
+use tollgate::DenialKind;
+use tollgate_core::clock::{Clock as _, Timestamp};
+use tollgate_core::id::{KeyId, OrgId};
+
+use crate::app::consumed::Consumed;
+use crate::app::gate::TestGate;
+
+/// How much of a body a failure shows.
+const SHOWN: usize = 2_000;
+
+/// The whole answer to a call.
+///
+/// Each claim returns the answer, so that claims can be chained; one that does not hold fails the
+/// test, and says all that is known of the call.
+#[must_use = "claim something of it"]
+pub struct Answer {
+    kit: TestGate,
+    asked: Asked,
+    status: u16,
+    headers: HeaderMap,
+    /// None if it broke off.
+    body: Option<Bytes>,
+    denial: Option<DenialKind>,
+    units: u64,
+}
+
+/// What was asked, for the message of a failure.
+pub(super) struct Asked {
+    method: String,
+    uri: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    client: IpAddr,
+    proxies: Vec<IpAddr>,
+    key: Option<(KeyId, OrgId)>,
+    at: Timestamp,
+}
+
+impl Asked {
+    pub(super) fn new(
+        kit: &TestGate,
+        request: &Request<Body>,
+        body: &Bytes,
+        client: IpAddr,
+        proxies: &[IpAddr],
+    ) -> Self {
+        let watch = &kit.0.watch;
+        let uri = request.uri().to_string();
+        let of_header = |value: &http::HeaderValue| watch.find(value.as_bytes());
+        let key = request.headers().values().find_map(of_header);
+        let headers = request.headers().iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), watch.hide(&value))
+        });
+        Self {
+            method: request.method().to_string(),
+            headers: headers.collect(),
+            body: watch.hide(&shortened(body)),
+            client,
+            proxies: proxies.to_vec(),
+            key: key.or_else(|| watch.find(uri.as_bytes())),
+            uri: watch.hide(&uri),
+            at: kit.clock().now().wall,
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn new(
+        kit: TestGate,
+        asked: Asked,
+        head: Parts,
+        body: Option<Bytes>,
+        denial: Option<DenialKind>,
+        units: u64,
+    ) -> Self {
+        let answer = Self {
+            kit,
+            asked,
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            denial,
+            units,
+        };
+        answer.check_secrets();
+        answer
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// A header, if it is there once and is text.
+    #[must_use]
+    #[track_caller]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() {
+            self.fail(format_args!("the header `{name}` is there more than once"));
+        }
+        value.to_str().ok()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its body.
+    #[must_use]
+    #[track_caller]
+    pub fn body(&self) -> &Bytes {
+        let Some(body) = &self.body else {
+            self.fail(format_args!("the body broke off"))
+        };
+        body
+    }
+
+    /// Its body, as text.
+    #[must_use]
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        let Ok(text) = std::str::from_utf8(self.body()) else {
+            self.fail(format_args!("the body is not text"))
+        };
+        text
+    }
+
+    /// Its body, as JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.body())
+            .unwrap_or_else(|error| self.fail(format_args!("the body is not JSON: {error}")))
+    }
+
+    /// How Tollgate turned the request away, if it did: a layer, or a [`tollgate::Denial`] of a
+    /// handler. An error of the framework or a bare status of the app is
+    /// [`DenialKind::Status`].
+    #[must_use]
+    pub const fn denial(&self) -> Option<DenialKind> {
+        self.denial
+    }
+
+    /// What the request consumed. Credits are those in the books under the request's id, so they
+    /// are not seen where credits are leased; units of a limiter of the app's own are not either.
+    #[must_use]
+    pub fn consumed(&self) -> Consumed {
+        let id = self.headers.get("x-request-id");
+        let id = id.and_then(|id| id.to_str().ok());
+        let organization = self
+            .asked
+            .key
+            .as_ref()
+            .map(|(_, organization)| organization);
+        let entries = organization.map(|organization| self.kit.entries(organization));
+        let charged = entries
+            .iter()
+            .flatten()
+            .filter(|entry| entry.request_id.as_deref() == id && id.is_some())
+            .fold(0_i64, |charged, entry| {
+                charged.saturating_sub(entry.credits)
+            });
+        Consumed {
+            rate: self.units,
+            credits: charged.unsigned_abs(),
+        }
+    }
+
+    /// It has this status.
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) -> &Self {
+        if self.status != status {
+            self.fail(format_args!("the status is {}, not {status}", self.status));
+        }
+        self
+    }
+
+    /// It has a status of 200 to 299.
+    #[track_caller]
+    pub fn assert_success(&self) -> &Self {
+        if !(200..300).contains(&self.status) {
+            self.fail(format_args!("the status is {}, not a 2xx", self.status));
+        }
+        self
+    }
+
+    /// Tollgate turned the request away with this code: its own, such as
+    /// `insufficient_permissions`, or what the app has made of it.
+    #[track_caller]
+    pub fn assert_denied(&self, code: &str) -> &Self {
+        let Some(denial) = self.denial else {
+            self.fail(format_args!("it was not denied, let alone with `{code}`"))
+        };
+        if denial.code() != code && self.told_code().as_deref() != Some(code) {
+            self.fail(format_args!(
+                "it was denied with `{}`, not with `{code}`",
+                denial.code()
+            ));
+        }
+        self
+    }
+
+    /// The request consumed this, and nothing else.
+    #[track_caller]
+    pub fn assert_consumed(&self, consumed: Consumed) -> &Self {
+        let really = self.consumed();
+        if really != consumed {
+            self.fail(format_args!("it consumed {really}, not {consumed}"));
+        }
+        self
+    }
+
+    /// A header has this value, once.
+    #[track_caller]
+    pub fn assert_header(&self, name: &str, value: &str) -> &Self {
+        let really = self.header(name);
+        if really != Some(value) {
+            let really = really.unwrap_or("not there");
+            self.fail(format_args!("`{name}` is {really}, not {value}"));
+        }
+        self
+    }
+
+    /// The machine code in the body, in one of the usual places.
+    fn told_code(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(self.body.as_ref()?).ok()?;
+        let error = body.get("error");
+        let code = [
+            error.and_then(|error| error.get("code")),
+            body.get("code"),
+            error,
+        ];
+        code.into_iter()
+            .flatten()
+            .find_map(|code| Some(code.as_str()?.to_owned()))
+    }
+
+    /// No answer may hold the secret of a key that the test made.
+    #[track_caller]
+    fn check_secrets(&self) {
+        let watch = &self.kit.0.watch;
+        let body = self.body.as_deref().unwrap_or_default();
+        let in_header = |value: &http::HeaderValue| watch.find(value.as_bytes());
+        let found = self.headers.values().find_map(in_header);
+        if let Some((key, _)) = found.or_else(|| watch.find(body)) {
+            self.fail(format_args!("the secret of key {key} is in the answer"));
+        }
+    }
+
+    #[track_caller]
+    fn fail(&self, what: fmt::Arguments<'_>) -> ! {
+        panic!("{what}\n{self:?}")
+    }
+}
+
+/// All that is known of the call.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Asked {
+            method,
+            uri,
+            headers,
+            body,
+            client,
+            proxies,
+            key,
+            at,
+        } = &self.asked;
+        writeln!(f, "\n  {method} {uri} from {client} at {at}")?;
+        if !proxies.is_empty() {
+            writeln!(f, "  through {proxies:?}")?;
+        }
+        match key {
+            Some((key, organization)) => {
+                writeln!(f, "  as key {key} of {}", organization.as_str())?;
+            }
+            None => writeln!(f, "  with no key that the test made")?,
+        }
+        for (name, value) in headers {
+            writeln!(f, "  {name}: {value}")?;
+        }
+        if !body.is_empty() {
+            writeln!(f, "\n  {body}")?;
+        }
+        let denied = self.denial.map_or("", DenialKind::code);
+        writeln!(f, "\n  was answered {} {denied}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "  {name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        let answer = self.body.as_ref().map_or_else(
+            || "(the body broke off)".to_owned(),
+            |body| self.kit.0.watch.hide(&shortened(body)),
+        );
+        writeln!(f, "\n  {answer}\n\n  and consumed {}", self.consumed())?;
+        f.write_str(&self.to_send_again())
+    }
+}
+
+impl Answer {
+    /// The call, as a line of `curl` for the app when it runs.
+    fn to_send_again(&self) -> String {
+        let Asked {
+            method,
+            uri,
+            headers,
+            body,
+            ..
+        } = &self.asked;
+        let mut line = format!("\n  to send it again: curl -i -X {method}");
+        for (name, value) in headers {
+            if name != "content-length" {
+                let _ = write!(line, " -H '{name}: {value}'");
+            }
+        }
+        if !body.is_empty() {
+            let body = body.replace('\'', r"'\''");
+            let _ = write!(line, " --data-binary '{body}'");
+        }
+        let _ = write!(line, " \"$ORIGIN{uri}\"");
+        line
+    }
+}
+
+/// What a failure shows of a body.
+fn shortened(body: &[u8]) -> String {
+    let start = body.get(..SHOWN).unwrap_or(body);
+    let text = String::from_utf8_lossy(start);
+    if start.len() < body.len() {
+        format!("{text}… ({} bytes)", body.len())
+    } else {
+        text.into_owned()
+    }
+}

@@ -1,0 +1,231 @@
+//! A gate in memory, with one clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tollgate::{Catalog, Gate, GateBuilder};
+use tollgate_core::accounts::Accounts;
+use tollgate_core::change::Actor;
+use tollgate_core::clock::Clock;
+use tollgate_core::credits::{Balance, Entry, Ledger as _};
+use tollgate_core::id::OrgId;
+use tollgate_core::memory::MemoryStore;
+use tollgate_core::rate::LocalLimiter;
+use tollgate_core::reply::Reply;
+use tollgate_core::store::KeyStore as _;
+use tower::Service;
+
+use crate::app::call::TestApp;
+use crate::app::consumed::Counting;
+use crate::app::leaks::Watch;
+use crate::app::makers::{NewTestKey, NewTestOrganization, NewTestSession};
+use crate::clock::ManualClock;
+use crate::faults::{Faults, FaultyLimiter, FaultyStore};
+use crate::records::org;
+
+/// How often tasks in the background get a turn after a call, or when the clock has moved.
+const TURNS: usize = 32;
+
+/// A gate in memory whose clock stands still until the test moves it. Clones share everything;
+/// the last one checks on drop that no hold is open and that no secret was logged.
+#[derive(Clone, Debug)]
+pub struct TestGate(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) gate: Gate,
+    pub(super) clock: ManualClock,
+    pub(super) store: Arc<FaultyStore<MemoryStore>>,
+    pub(super) watch: Watch,
+}
+
+/// A [`TestGate`] that is being put together, for apps whose sessions need its store first.
+#[derive(Debug)]
+#[must_use = "build it"]
+pub struct TestGateBuilder {
+    builder: GateBuilder,
+    clock: ManualClock,
+    store: Arc<FaultyStore<MemoryStore>>,
+}
+
+impl TestGate {
+    /// A gate of this catalog.
+    pub async fn new(catalog: Catalog) -> Self {
+        Self::builder(catalog).build().await
+    }
+
+    /// A gate of this catalog, set up as the app's own is: give it the app's own function.
+    pub async fn with(
+        catalog: Catalog,
+        configure: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Self {
+        Self::builder(catalog).configure(configure).build().await
+    }
+
+    /// Starts to put a gate together.
+    pub fn builder(catalog: Catalog) -> TestGateBuilder {
+        let clock = ManualClock::new();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let store = FaultyStore::new(MemoryStore::default(), Arc::clone(&shared));
+        let store = Arc::new(store);
+        let limiter = FaultyLimiter::new(LocalLimiter::new(), Arc::clone(&shared), store.faults());
+        let builder = Gate::builder(catalog)
+            .shared_store(Arc::clone(&store))
+            .limiter(Counting(limiter))
+            .clock(shared);
+        TestGateBuilder {
+            builder,
+            clock,
+            store,
+        }
+    }
+
+    /// The gate, to declare routes with and to manage keys.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    /// The one clock.
+    #[must_use]
+    pub fn clock(&self) -> &ManualClock {
+        &self.0.clock
+    }
+
+    /// Says what goes wrong with the store, the ledger and the limiter.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.0.store.faults()
+    }
+
+    /// Calls this app, which is behind the gate.
+    pub fn app<S>(&self, service: S) -> TestApp
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: std::fmt::Debug,
+        S::Future: Send,
+    {
+        TestApp::new(self.clone(), service)
+    }
+
+    /// Moves the clock, and lets what has waited for it go on.
+    pub async fn advance(&self, time: Duration) {
+        self.0.clock.advance(time);
+        take_turns().await;
+    }
+
+    /// A new organization, on the catalog's highest plan unless said otherwise.
+    pub fn organization(&self, id: &str) -> NewTestOrganization<'_> {
+        NewTestOrganization::new(self, id)
+    }
+
+    /// A new key of an organization, without scopes unless said otherwise.
+    pub fn key(&self, organization: &str) -> NewTestKey<'_> {
+        NewTestKey::new(self, organization)
+    }
+
+    /// Signs somebody in, who is made if need be. The app's gate needs the sessions of
+    /// [`accounts`](Self::accounts).
+    pub fn session(&self, email: &str) -> NewTestSession<'_> {
+        NewTestSession::new(self, email)
+    }
+
+    /// Users and sessions, in the gate's store.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        accounts(&self.0.store, &self.0.clock)
+    }
+
+    /// An organization's wallet as it is now, without a look at the allowance of its plan.
+    #[must_use]
+    pub fn balance(&self, organization: &str) -> Balance {
+        let now = self.0.clock.now().wall;
+        at_once(self.0.store.store().balance(&org(organization), now, None))
+    }
+
+    /// The newest lines of an organization's books, the newest first.
+    pub(super) fn entries(&self, organization: &OrgId) -> Vec<Entry> {
+        at_once(self.0.store.store().entries(organization, None, 1_000))
+    }
+}
+
+impl TestGateBuilder {
+    /// Sets the gate up as the app does: errors, credentials, headers, sessions.
+    pub fn configure(mut self, configure: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        self.builder = configure(self.builder);
+        self
+    }
+
+    /// Users and sessions, in the store of the gate that is to be.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        accounts(&self.store, &self.clock)
+    }
+
+    /// Builds the gate.
+    pub async fn build(self) -> TestGate {
+        let watch = Watch::begin();
+        TestGate(Arc::new(Inner {
+            gate: self.builder.build().await.unwrap(),
+            clock: self.clock,
+            store: self.store,
+            watch,
+        }))
+    }
+}
+
+fn accounts(store: &Arc<FaultyStore<MemoryStore>>, clock: &ManualClock) -> Accounts {
+    let store: Arc<FaultyStore<MemoryStore>> = Arc::clone(store);
+    Accounts::new(store, Arc::new(clock.clone()))
+}
+
+impl Inner {
+    /// What all organizations hold together.
+    fn held(&self) -> u64 {
+        let (store, now) = (self.store.store(), self.clock.now().wall);
+        let organizations = at_once(store.organizations(None, 1_000));
+        let held = |id: &OrgId| at_once(store.balance(id, now, None)).held;
+        let held = organizations
+            .iter()
+            .map(|organization| held(&organization.id));
+        held.fold(0, u64::saturating_add)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let held = self.held();
+        assert!(
+            held == 0,
+            "{held} credits are still held: a request has neither been answered nor dropped"
+        );
+        if let Some(leak) = self.watch.logged() {
+            panic!("{leak}");
+        }
+    }
+}
+
+/// What a test does as.
+pub(super) fn actor() -> Actor {
+    Actor::named("test")
+}
+
+/// Lets what goes on in the background go on.
+pub(super) async fn take_turns() {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The answer of a store that never makes anybody wait.
+pub(super) fn at_once<T>(reply: Reply<T>) -> T {
+    match reply {
+        Reply::Now(answer) => answer.unwrap(),
+        Reply::Later(_) => panic!("the memory store answers at once"),
+    }
+}
