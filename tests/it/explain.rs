@@ -166,14 +166,15 @@ async fn what_is_explained_is_what_happens() {
                 address: Some(from.parse().unwrap()),
                 now: app.clock.now().wall,
                 balance: Some(app.balance(&name)),
+                live: None,
             };
             let explained = question.explain();
             let call = app.call(Method::GET, &route.path).key(&key).from(from);
             let answer = call.send().await;
             let code = (answer.status != 200).then(|| answer.code());
             assert_eq!(
-                explained.refused.map(str::to_owned),
-                code,
+                explained.refused.as_deref(),
+                code.as_deref(),
                 "seed {seed}, key {n}, {route:?}, {record:?}: {explained:#?}"
             );
             if code.is_some() {

@@ -16,6 +16,7 @@ mod crash;
 mod denials;
 mod endings;
 mod explain;
+mod explain_live;
 mod extraction;
 #[path = "../benches/shared/flood.rs"]
 mod flood;

@@ -3,17 +3,15 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use matchit::Router;
-use serde::Serialize;
 use tollgate_core::credits::Ledger as _;
-use tollgate_core::demand::{RouteDemand, routes_from_json};
-use tollgate_core::explain::{Consumes, Explanation, Question, Step, Verdict};
+use tollgate_core::demand::{route_of, routes_from_json};
+use tollgate_core::explain::{Consumes, Explained, Left, Question, Step, Verdict};
 use tollgate_core::id::KeyId;
 use tollgate_core::record::KeyRecord;
 
 use crate::desk::Desk;
-use crate::failure::Failure;
-use crate::out::{Out, Shown};
+use crate::failure::{Failure, printable};
+use crate::out::{Out, Shown, or_dash};
 
 /// A request that nobody makes.
 #[derive(Debug, Args)]
@@ -41,7 +39,7 @@ impl Explain {
             ));
         };
         let routes = routes_from_json(&declaration.permissions)?;
-        let route = self.route(&routes)?;
+        let route = route_of(&routes, &self.method, &self.path)?;
         let catalog = desk.catalog().await?;
         let keyring = desk.keyring_by(catalog.clone());
         let key = keyring.key(&self.key_id).await?;
@@ -63,107 +61,83 @@ impl Explain {
             address: self.ip,
             now,
             balance,
+            live: None,
         };
-        let Explanation {
-            refused,
-            steps,
-            consumes,
-            ..
-        } = question.explain();
         let explained = Explained {
             route: format!("{} {}", route.method, route.path),
-            refused,
-            steps,
-            consumes,
+            explanation: question.explain(),
         };
-        if out.json() {
-            return out.value(&explained);
-        }
-        explained.print(out)
-    }
-
-    /// The route that would get the request, by the rules of axum's router.
-    fn route<'a>(&self, routes: &'a [RouteDemand]) -> Result<&'a RouteDemand, Failure> {
-        let Self { method, path, .. } = self;
-        if !path.starts_with('/') {
-            let sentence = format!("path `{path}` does not start with `/`");
-            return Err(Failure::usage(sentence));
-        }
-        let mut tree = Router::new();
-        for route in routes.iter().filter(|route| route.path != "*") {
-            // The second method of a path is found by the first.
-            let _ = tree.insert(route.path.clone(), route.path.as_str());
-        }
-        let matched = tree.at(path).ok().map(|found| *found.value);
-        let Some(matched) = matched else {
-            let fallback = routes.iter().find(|route| route.path == "*");
-            return fallback.ok_or_else(|| {
-                Failure::new(format!("no route of the app matches the path `{path}`"))
-            });
-        };
-        let of_path = || routes.iter().filter(|route| route.path == matched);
-        let by = |name: &str| of_path().find(|route| route.method == name);
-        // HEAD is GET's.
-        let get = (method == "HEAD").then(|| by("GET")).flatten();
-        by(method).or(get).or_else(|| by("*")).ok_or_else(|| {
-            let known: Vec<_> = of_path().map(|route| route.method.as_str()).collect();
-            let known = known.join(", ");
-            Failure::new(format!(
-                "`{matched}` does not answer to `{method}`, but to {known}"
-            ))
-        })
+        print(&explained, out)
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Explained {
-    route: String,
-    refused: Option<&'static str>,
-    steps: Vec<Step>,
-    consumes: Consumes,
-}
-
-impl Explained {
-    fn print(&self, out: &mut Out) -> Result<(), Failure> {
-        out.line(&self.route)?;
-        let mut list = out.list::<Step>();
-        for step in &self.steps {
-            list.add(step)?;
+fn print(explained: &Explained, out: &mut Out) -> Result<(), Failure> {
+    if out.json() {
+        return out.value(explained);
+    }
+    let Explained { route, explanation } = explained;
+    out.line(printable(route))?;
+    let mut list = out.list::<Step>();
+    for step in &explanation.steps {
+        list.add(step)?;
+    }
+    list.end()?;
+    if let Some(left) = explanation.left.as_ref().filter(|left| !left.is_empty()) {
+        out.line("")?;
+        let mut list = out.list::<Left>();
+        for left in left {
+            list.add(left)?;
         }
         list.end()?;
-        let Some(code) = self.refused else {
-            let Consumes {
-                rate_units,
-                counted,
-                credits_at_least,
-                credits_at_most,
-                ..
-            } = &self.consumes;
-            if !counted.is_empty() {
-                out.line(format_args!(
-                    "it would take {rate_units} of each rate and quota ({counted}), and hold \
-                     {credits_at_least} to {credits_at_most} credits"
-                ))?;
-            }
-            return out.line("nothing that is known here refuses it");
-        };
-        out.line(format_args!("it would be refused: {code}"))
+        out.line("")?;
     }
+    if let Some(code) = &explanation.refused {
+        let code = printable(code);
+        return out.line(format_args!("it would be refused: {code}"));
+    }
+    let Consumes {
+        rate_units,
+        counted,
+        credits_at_least,
+        credits_at_most,
+        ..
+    } = &explanation.consumes;
+    if !counted.is_empty() {
+        let counted = printable(counted);
+        out.line(format_args!(
+            "it would take {rate_units} of each rate and quota ({counted}), and hold \
+             {credits_at_least} to {credits_at_most} credits"
+        ))?;
+    }
+    out.line("nothing that is known here refuses it")
 }
 
 impl Shown for Step {
     const COLUMNS: &'static [&'static str] = &["STEP", "VERDICT", "BECAUSE"];
 
     fn row(&self) -> Vec<String> {
-        let verdict = match self.verdict {
+        let verdict = match &self.verdict {
             Verdict::Passes => "passes",
             Verdict::Refuses(code) => code,
             _ => "not known",
         };
         vec![
-            self.step.to_owned(),
+            self.step.clone().into_owned(),
             verdict.to_owned(),
             self.because.clone(),
+        ]
+    }
+}
+
+impl Shown for Left {
+    const COLUMNS: &'static [&'static str] = &["LIMIT", "UNITS", "LEFT", "ALL FREE IN"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.limit.clone(),
+            self.units.to_string(),
+            self.remaining.to_string(),
+            or_dash(self.resets_in.map(|secs| format!("{secs} s"))),
         ]
     }
 }

@@ -3,6 +3,7 @@
 //! The command line and the management API read it from the store, and so know an app's routes
 //! without its code.
 
+use matchit::Router;
 use serde::{Deserialize, Serialize};
 
 use crate::credits::Price;
@@ -72,4 +73,110 @@ pub fn routes_from_json(text: &str) -> Result<Vec<RouteDemand>, Invalid> {
         let reason = format!("it cannot be read; start the app with this version once: {error}");
         Invalid::new("permission map", reason)
     })
+}
+
+/// The route that would get a request, by the rules of axum's router.
+///
+/// # Errors
+///
+/// [`Invalid`] if no route has the path, or none of those that have it the method.
+pub fn route_of<'a>(
+    routes: &'a [RouteDemand],
+    method: &str,
+    path: &str,
+) -> Result<&'a RouteDemand, Invalid> {
+    let shown = |text: &str| -> String {
+        let start = text.chars().take(64);
+        start.flat_map(char::escape_debug).collect()
+    };
+    if !path.starts_with('/') {
+        let reason = format!("`{}` does not start with `/`", shown(path));
+        return Err(Invalid::new("path", reason));
+    }
+    let mut tree = Router::new();
+    for route in routes.iter().filter(|route| route.path != "*") {
+        // The second method of a path is found by the first.
+        let _ = tree.insert(route.path.clone(), route.path.as_str());
+    }
+    let Ok(matched) = tree.at(path).map(|found| *found.value) else {
+        let fallback = routes.iter().find(|route| route.path == "*");
+        let missing = || {
+            let reason = format!("no route of the app matches `{}`", shown(path));
+            Invalid::new("path", reason)
+        };
+        return fallback.ok_or_else(missing);
+    };
+    let of_path = || routes.iter().filter(|route| route.path == matched);
+    let by = |name: &str| of_path().find(|route| route.method == name);
+    // HEAD is GET's.
+    let get = (method == "HEAD").then(|| by("GET")).flatten();
+    by(method).or(get).or_else(|| by("*")).ok_or_else(|| {
+        let known: Vec<_> = of_path().map(|route| route.method.as_str()).collect();
+        let (known, method) = (known.join(", "), shown(method));
+        let reason = format!("`{matched}` does not answer to `{method}`, but to {known}");
+        Invalid::new("method", reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &str, path: &str) -> RouteDemand {
+        RouteDemand {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            demand: Demand {
+                callers: Callers::Public,
+                plan: None,
+                features: Vec::new(),
+                price: Price::Free,
+                rate_cost: 1,
+                rate_class: None,
+                billing_restricted: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_request_finds_the_route_that_axum_would_give_it_to() {
+        let mut routes = vec![
+            route("GET", "/iocs"),
+            route("POST", "/iocs"),
+            route("POST", "/iocs/{name}"),
+            route("GET", "/iocs/new"),
+            route("*", "/any/{*rest}"),
+        ];
+        for (method, path, found) in [
+            ("GET", "/iocs", Ok(0)),
+            ("HEAD", "/iocs", Ok(0)),
+            ("POST", "/iocs", Ok(1)),
+            ("POST", "/iocs/evil.example", Ok(2)),
+            ("GET", "/iocs/new", Ok(3)),
+            ("DELETE", "/any/thing/at/all", Ok(4)),
+            (
+                "DELETE",
+                "/iocs",
+                Err("method: `/iocs` does not answer to `DELETE`, but to GET, POST"),
+            ),
+            (
+                "HEAD",
+                "/iocs/x",
+                Err("method: `/iocs/{name}` does not answer to `HEAD`, but to POST"),
+            ),
+            (
+                "GET",
+                "/none",
+                Err("path: no route of the app matches `/none`"),
+            ),
+            ("GET", "iocs", Err("path: `iocs` does not start with `/`")),
+        ] {
+            let answer = route_of(&routes, method, path).map_err(|error| error.to_string());
+            let wanted = found.map(|at: usize| &routes[at]).map_err(str::to_owned);
+            assert_eq!(answer, wanted, "{method} {path}");
+        }
+        routes.push(route("*", "*"));
+        assert_eq!(route_of(&routes, "GET", "/none").unwrap().path, "*");
+        assert!(route_of(&routes, "DELETE", "/iocs").is_err());
+    }
 }

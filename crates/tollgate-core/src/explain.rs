@@ -1,11 +1,13 @@
 //! Why a key may, or may not, do what a route does: each step's verdict, without a request.
 //!
-//! It tells what the stack would decide from the same records, by the rules of this crate. What only
-//! a running app knows, how much of a rate is used, it does not judge; it tells what would be taken.
+//! It tells what the stack would decide from the same records, by the rules of this crate. How much
+//! of a limit is used only a running app knows; without its word ([`Live`]) limits are not judged,
+//! and what would be taken of them is told.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::clock::Timestamp;
@@ -14,7 +16,10 @@ use crate::demand::{Callers, Demand};
 use crate::plan::{CountPer, Limits, Plan};
 use crate::record::{KeyFault, KeyRecord, OrgStatus, Permissions};
 
+pub use live::{Left, Live};
+
 mod judge;
+mod live;
 
 /// A request that nobody makes.
 #[derive(Clone, Copy, Debug)]
@@ -32,26 +37,41 @@ pub struct Question<'a> {
     pub now: Timestamp,
     /// The wallet, as the request would find it; credits are not judged without.
     pub balance: Option<Balance>,
+    /// How much of the limits is used; they are not judged without.
+    pub live: Option<&'a Live>,
+}
+
+/// What is told of a request: the route that would get it, and what each step says.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "an answer with its question")]
+pub struct Explained {
+    /// The route: `GET /iocs/{name}`.
+    pub route: String,
+    /// The rest.
+    #[serde(flatten)]
+    pub explanation: Explanation,
 }
 
 /// What each step says, in the order of the stack.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The code of the first refusal; none if the request would reach its handler.
-    pub refused: Option<&'static str>,
+    pub refused: Option<Cow<'static, str>>,
     /// Every step, also those after a refusal.
     pub steps: Vec<Step>,
     /// What the request would take.
     pub consumes: Consumes,
+    /// What is left of each limit now; none where no running app was asked.
+    pub left: Option<Vec<Left>>,
 }
 
 /// One step.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Step {
     /// Which.
-    pub step: &'static str,
+    pub step: Cow<'static, str>,
     /// What it says.
     pub verdict: Verdict,
     /// Why.
@@ -59,20 +79,20 @@ pub struct Step {
 }
 
 /// What a step says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// It lets the request pass.
     Passes,
     /// It turns the request away, with this code.
-    Refuses(&'static str),
+    Refuses(Cow<'static, str>),
     /// It cannot be told from here.
     Unknown,
 }
 
 /// What a request would take.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Consumes {
     /// Units of each rate and quota.
@@ -99,12 +119,10 @@ impl Question<'_> {
         let mut consumes = Consumes::default();
         if !open {
             let Some(plan) = self.plan() else {
-                steps.push(Step {
-                    step: "plan",
-                    verdict: Verdict::Refuses("service_unavailable"),
-                    because: "the key's plan is not declared in the catalog".to_owned(),
-                });
-                return explanation(steps, consumes);
+                let verdict = Verdict::refuses("service_unavailable");
+                let because = "the key's plan is not declared in the catalog";
+                steps.push(Step::new("plan", verdict, because));
+                return self.explanation(steps, consumes);
             };
             steps.extend([
                 self.key(),
@@ -115,10 +133,26 @@ impl Question<'_> {
                 self.features(plan),
             ]);
             consumes = self.consumes(plan);
-            steps.push(rates(&consumes));
+            steps.push(self.rates(&consumes));
             steps.push(self.credits(&consumes));
         }
-        explanation(steps, consumes)
+        self.explanation(steps, consumes)
+    }
+
+    fn explanation(&self, steps: Vec<Step>, consumes: Consumes) -> Explanation {
+        let refused = steps.iter().find_map(|step| match &step.verdict {
+            Verdict::Refuses(code) => Some(code.clone()),
+            _ => None,
+        });
+        let left = self
+            .live
+            .map(|live| live.left(consumes.limits.as_ref(), self.now));
+        Explanation {
+            refused,
+            steps,
+            consumes,
+            left,
+        }
     }
 
     /// The plan that the key is held to.
@@ -179,31 +213,18 @@ impl Question<'_> {
     }
 }
 
-fn explanation(steps: Vec<Step>, consumes: Consumes) -> Explanation {
-    let refused = steps.iter().find_map(|step| match step.verdict {
-        Verdict::Refuses(code) => Some(code),
-        _ => None,
-    });
-    Explanation {
-        refused,
-        steps,
-        consumes,
+impl Step {
+    fn new(step: &'static str, verdict: Verdict, because: impl Into<String>) -> Self {
+        Self {
+            step: step.into(),
+            verdict,
+            because: because.into(),
+        }
     }
 }
 
-fn rates(consumes: &Consumes) -> Step {
-    let unlimited = consumes.limits.as_ref().is_none_or(|limits| {
-        limits.rates().is_empty() && limits.quotas().is_empty() && limits.in_flight().is_none()
-    });
-    let (verdict, because) = if unlimited || consumes.rate_units == 0 {
-        (Verdict::Passes, "nothing is limited".to_owned())
-    } else {
-        let because = "how much is used is known to the running app";
-        (Verdict::Unknown, because.to_owned())
-    };
-    Step {
-        step: "rates",
-        verdict,
-        because,
+impl Verdict {
+    const fn refuses(code: &'static str) -> Self {
+        Self::Refuses(Cow::Borrowed(code))
     }
 }

@@ -117,7 +117,8 @@ impl QuotaLimit {
 /// set back reopens nothing: a debit for an earlier period than the newest one seen is counted on
 /// the newest.
 pub trait QuotaStore: fmt::Debug + Send + Sync + 'static {
-    /// Debits up to `want` units; if not even `at_least` are left, none.
+    /// Debits up to `want` units; if not even `at_least` are left, none. Who wants none is told how
+    /// many are used.
     fn debit(&self, request: DebitRequest) -> Reply<Debited>;
 
     /// Gives back units of a period that were debited and not spent.

@@ -23,6 +23,7 @@ macro_rules! quota_store_contract {
         $crate::__contract_tests! { quota_store, $make;
             a_debit_gives_what_is_wanted_until_nothing_is_left,
             less_than_is_of_use_is_not_debited,
+            who_wants_nothing_is_told_what_is_used,
             a_new_period_starts_at_zero,
             a_clock_that_is_set_back_reopens_nothing,
             subjects_periods_and_classes_are_counted_apart,
@@ -69,6 +70,19 @@ pub async fn less_than_is_of_use_is_not_debited<S: QuotaStore>(store: &S) {
     assert_eq!(debit(store, request(at(0), 10, 8, 1)).await, (8, 8));
     assert_eq!(debit(store, request(at(0), 10, 5, 3)).await, (0, 8));
     assert_eq!(debit(store, request(at(0), 10, 5, 2)).await, (2, 10));
+}
+
+/// A debit of nothing changes nothing, however much is left.
+pub async fn who_wants_nothing_is_told_what_is_used<S: QuotaStore>(store: &S) {
+    for (taken, used) in [(0, 0), (7, 7), (3, 10)] {
+        if taken > 0 {
+            let debited = debit(store, request(at(0), 10, taken, taken)).await;
+            assert_eq!(debited, (taken, used));
+        }
+        for _ in 0..3 {
+            assert_eq!(debit(store, request(at(0), 10, 0, 0)).await, (0, used));
+        }
+    }
 }
 
 /// Each period has its whole quota.

@@ -9,11 +9,13 @@ use std::time::Duration;
 use axum::extract::OriginalUri;
 use futures_util::future::{Either, select};
 use http::{HeaderValue, Request};
+use parking_lot::Mutex;
 use tollgate_core::audit::AuditStore;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::change::{Actor, ChangeFeed};
 use tollgate_core::clock::{Clock, Moment};
 use tollgate_core::credits::{Balance, Grant};
+use tollgate_core::demand::RouteDemand;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
 use tollgate_core::keyring::{Keyring, KeyringError};
@@ -53,6 +55,7 @@ mod audit;
 mod builder;
 mod credits;
 mod error;
+mod explain;
 mod usage;
 
 /// What guards an app: its catalog, its stores, and how it wants its answers to look.
@@ -93,6 +96,8 @@ struct Inner {
     feed: Arc<dyn ChangeFeed>,
     feed_seen: Arc<AtomicU64>,
     declarations: Arc<dyn CatalogStore>,
+    /// What was mounted of it, for who wants a request explained.
+    routes: Mutex<Vec<RouteDemand>>,
     sessions: Option<Arc<dyn Sessions>>,
     unmatched: Decisions,
     no_peer: Once,
@@ -392,6 +397,7 @@ impl Gate {
 
     /// Records what the app declares, for the command line and the management API.
     pub(crate) fn declare(&self, permissions: &PermissionMap) {
+        self.0.routes.lock().extend(permissions.demands());
         let declaration = Declaration {
             catalog: self.catalog().to_json(),
             permissions: permissions.to_json(),

@@ -135,8 +135,8 @@ impl Rates {
         key: &VerifiedKey,
         now: Moment,
     ) -> RateReport {
-        let limits = key.limits(route.and_then(|route| route.rate_class.as_deref()));
-        let subject = route.map_or_else(|| key.subject(None), |route| subject(route, key));
+        let class = route.and_then(|route| route.rate_class.as_ref());
+        let (limits, subject) = (key.limits(class.map(|class| &**class)), subject(class, key));
         RateReport {
             rates: self.peek(limits, &subject, 0, now),
             quotas: self.quotas.peek(&subject, limits.quotas(), now),
@@ -197,7 +197,7 @@ impl<'a> Case<'a> {
     /// Quotas, which may wait for their store, are taken before the rates, and put back if a
     /// rate refuses.
     pub(crate) fn judge(self, passage: &mut Passage) -> Reply<(), Denial> {
-        let subject = subject(self.route, self.key);
+        let subject = subject(self.route.rate_class.as_ref(), self.key);
         let limits = self.limits();
         if let Some(cap) = limits.in_flight() {
             let Some(permit) = self.rates().in_flight.enter(&subject, cap) else {
@@ -389,10 +389,10 @@ fn rate_denial(rates: &Tally, limits: &Limits) -> Denial {
     }
 }
 
-/// Who is counted for a route: a class of routes that the plan knows is counted apart.
-fn subject<'a>(route: &Route, key: &'a VerifiedKey) -> Cow<'a, Subject> {
-    let subject = key.subject(route.rate_class.as_deref());
-    match &route.rate_class {
+/// Who is counted on routes of a class: a class of routes that the plan knows is counted apart.
+pub(crate) fn subject<'a>(class: Option<&Arc<str>>, key: &'a VerifiedKey) -> Cow<'a, Subject> {
+    let subject = key.subject(class.map(|class| &**class));
+    match class {
         Some(class) if key.plan.classes.contains_key(&**class) => {
             Cow::Owned(subject.into_owned().in_class(Arc::clone(class)))
         }

@@ -198,11 +198,11 @@ async fn each_step_is_explained() {
     for (args, told) in [
         (
             ["--path", "/nothing"],
-            "no route of the app matches the path `/nothing`",
+            "path: no route of the app matches `/nothing`",
         ),
         (
             ["--path", "/iocs/x"],
-            "`/iocs/{name}` does not answer to `GET`, but to POST",
+            "method: `/iocs/{name}` does not answer to `GET`, but to POST",
         ),
     ] {
         let args = [&["explain", "--key-id", &id][..], &args].concat();

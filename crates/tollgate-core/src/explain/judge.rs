@@ -2,14 +2,6 @@
 
 use super::{Callers, Consumes, KeyFault, OrgStatus, Permissions, Plan, Question, Step, Verdict};
 
-fn step(step: &'static str, verdict: Verdict, because: impl Into<String>) -> Step {
-    Step {
-        step,
-        verdict,
-        because: because.into(),
-    }
-}
-
 impl Question<'_> {
     /// Whether the route takes keys at all.
     pub(super) fn callers(&self) -> Step {
@@ -17,19 +9,19 @@ impl Question<'_> {
             Callers::Public => (Verdict::Passes, "the route is open to everybody"),
             Callers::Optional => (Verdict::Passes, "the route takes a key, or none"),
             Callers::Session | Callers::Keyless => (
-                Verdict::Refuses("session_required"),
+                Verdict::refuses("session_required"),
                 "the route is for people, and refuses every key",
             ),
             _ => (Verdict::Passes, "the route takes keys"),
         };
-        step("callers", verdict, because)
+        Step::new("callers", verdict, because)
     }
 
     pub(super) fn key(&self) -> Step {
         let key = &self.record.key;
         let Some(fault) = self.record.fault(self.now) else {
             let because = format!("key `{}` is good", key.name);
-            return step("key", Verdict::Passes, because);
+            return Step::new("key", Verdict::Passes, because);
         };
         let at = |at: Option<crate::clock::Timestamp>| {
             at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string())
@@ -44,7 +36,7 @@ impl Question<'_> {
                 format!("this secret was replaced, and good until {end}")
             }
         };
-        step("key", Verdict::Refuses("invalid_api_key"), because)
+        Step::new("key", Verdict::refuses("invalid_api_key"), because)
     }
 
     pub(super) fn organization(&self) -> Step {
@@ -57,15 +49,15 @@ impl Question<'_> {
                 format!("`{name}` is restricted for billing reasons, which this route allows"),
             ),
             OrgStatus::BillingRestricted => (
-                Verdict::Refuses("billing_restricted"),
+                Verdict::refuses("billing_restricted"),
                 format!("`{name}` is restricted for billing reasons"),
             ),
             OrgStatus::Suspended => (
-                Verdict::Refuses("organization_suspended"),
+                Verdict::refuses("organization_suspended"),
                 format!("`{name}` is suspended"),
             ),
         };
-        step("organization", verdict, because)
+        Step::new("organization", verdict, because)
     }
 
     pub(super) fn addresses(&self) -> Step {
@@ -74,7 +66,7 @@ impl Question<'_> {
             ("the organization", &self.record.organization.ip_rules),
         ];
         if rules.iter().all(|(_, rules)| rules.is_empty()) {
-            return step("address", Verdict::Passes, "there are no IP rules");
+            return Step::new("address", Verdict::Passes, "there are no IP rules");
         }
         let from = self
             .address
@@ -83,11 +75,11 @@ impl Question<'_> {
         match rules.iter().find(refuses) {
             None => {
                 let because = format!("the IP rules permit {from}");
-                step("address", Verdict::Passes, because)
+                Step::new("address", Verdict::Passes, because)
             }
             Some((whose, _)) => {
                 let because = format!("the IP rules of {whose} do not permit {from}");
-                step("address", Verdict::Refuses("ip_not_allowed"), because)
+                Step::new("address", Verdict::refuses("ip_not_allowed"), because)
             }
         }
     }
@@ -125,24 +117,24 @@ impl Question<'_> {
         let verdict = if passes {
             Verdict::Passes
         } else {
-            Verdict::Refuses("insufficient_permissions")
+            Verdict::refuses("insufficient_permissions")
         };
-        step("scopes", verdict, because)
+        Step::new("scopes", verdict, because)
     }
 
     pub(super) fn plans(&self, plan: &Plan) -> Step {
         let demanded = self.demanded_plan();
         let because = match demanded {
-            None => return step("plan", Verdict::Passes, "no plan is demanded"),
+            None => return Step::new("plan", Verdict::Passes, "no plan is demanded"),
             Some(lowest) if plan.at_least(lowest) => {
                 format!("plan `{}` is at least `{}`", plan.name, lowest.name)
             }
             Some(lowest) => {
                 let because = format!("plan `{}` is below `{}`", plan.name, lowest.name);
-                return step("plan", Verdict::Refuses("plan_required"), because);
+                return Step::new("plan", Verdict::refuses("plan_required"), because);
             }
         };
-        step("plan", Verdict::Passes, because)
+        Step::new("plan", Verdict::Passes, because)
     }
 
     /// The lowest plan that would do: the route's own, and what the demanded scopes demand. Of
@@ -181,18 +173,18 @@ impl Question<'_> {
         let mut features = self.demand.features.iter();
         let missing = features.find(|feature| !plan.has_feature(feature));
         match missing {
-            Some(feature) => step(
+            Some(feature) => Step::new(
                 "features",
-                Verdict::Refuses("entitlement_required"),
+                Verdict::refuses("entitlement_required"),
                 format!("plan `{}` lacks `{feature}`", plan.name),
             ),
             None if self.demand.features.is_empty() => {
-                step("features", Verdict::Passes, "no feature is demanded")
+                Step::new("features", Verdict::Passes, "no feature is demanded")
             }
             None => {
                 let features = self.demand.features.join("`, `");
                 let because = format!("plan `{}` has `{features}`", plan.name);
-                step("features", Verdict::Passes, because)
+                Step::new("features", Verdict::Passes, because)
             }
         }
     }
@@ -206,11 +198,11 @@ impl Question<'_> {
                 let environment = &self.record.key.environment;
                 format!("keys of the environment `{environment}` pay nothing")
             };
-            return step("credits", Verdict::Passes, because);
+            return Step::new("credits", Verdict::Passes, because);
         }
         let Some(balance) = self.balance else {
             let because = format!("it costs {}; the wallet was not read", self.demand.price);
-            return step("credits", Verdict::Unknown, because);
+            return Step::new("credits", Verdict::Unknown, because);
         };
         let available = balance.available();
         let because = format!(
@@ -218,10 +210,10 @@ impl Question<'_> {
             self.demand.price
         );
         let verdict = if available < least {
-            Verdict::Refuses("insufficient_credits")
+            Verdict::refuses("insufficient_credits")
         } else {
             Verdict::Passes
         };
-        step("credits", verdict, because)
+        Step::new("credits", verdict, because)
     }
 }

@@ -136,6 +136,44 @@ impl QuotaBlocks {
         }
     }
 
+    /// Says what [`take`](Self::take) would say, and consumes nothing. Unlike [`peek`](Self::peek) it
+    /// asks the store, and so knows what other processes have used.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails.
+    pub async fn foretell(
+        &self,
+        subject: &Subject,
+        limits: &[QuotaLimit],
+        cost: u32,
+        now: Moment,
+    ) -> Result<QuotaTally, StoreError> {
+        let cost = u64::from(cost);
+        let mut tally = QuotaTally::default();
+        for limit in limits {
+            let (period, units) = (limit.period(), limit.units().get());
+            let of = |blocks: &mut Blocks| {
+                *Block::current(blocks.of(subject, now.wall), period, now.wall)
+            };
+            let nothing = DebitRequest {
+                subject: subject.clone(),
+                period,
+                start: of(&mut self.blocks.lock()).start,
+                limit: units,
+                want: 0,
+                at_least: 0,
+            };
+            let used = self.store.debit(nothing).await?.used;
+            let mut block = of(&mut self.blocks.lock());
+            block.used = block.used.max(used);
+            let refused = cost > 0 && block.must_refuse(units, cost);
+            tally.admitted &= !refused;
+            tally.quotas.push(block.state(limit, refused));
+        }
+        Ok(tally)
+    }
+
     /// Puts units back that [`take`](Self::take) consumed for a request that was refused after all.
     pub fn put_back(&self, subject: &Subject, limits: &[QuotaLimit], cost: u32, now: Moment) {
         let mut blocks = self.blocks.lock();

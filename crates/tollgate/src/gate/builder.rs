@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tollgate_core::audit::AuditStore;
 use tollgate_core::catalog::Catalog;
@@ -393,6 +394,7 @@ impl GateBuilder {
             feed: stores.feed,
             feed_seen: Arc::new(AtomicU64::new(newest)),
             declarations: stores.declarations,
+            routes: Mutex::default(),
             sessions: self.sessions,
             unmatched: Decisions::new("(none)".into()),
             no_peer: Once::new(),

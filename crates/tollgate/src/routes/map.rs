@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tollgate_core::demand::Demand;
+use tollgate_core::demand::{Demand, RouteDemand};
 
 use crate::routes::Declared;
 
@@ -59,6 +59,15 @@ impl PermissionMap {
     #[must_use]
     pub fn rows(&self) -> &[Permission] {
         &self.0
+    }
+
+    /// What the rows demand.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = RouteDemand> + use<'_> {
+        self.0.iter().map(|row| RouteDemand {
+            method: row.method.clone(),
+            path: row.path.clone(),
+            demand: row.demand.clone(),
+        })
     }
 
     /// The map as a JSON array of objects.

@@ -312,3 +312,61 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_foretold_happens_and_takes_nothing() {
+    let store: Arc<dyn QuotaStore> = Arc::new(MemoryQuotas::default());
+    let mut nodes = [blocks_on(Arc::clone(&store)), blocks_on(store)];
+    let limits = [
+        QuotaLimit::new(900, QuotaPeriod::Day).unwrap(),
+        QuotaLimit::new(1500, QuotaPeriod::Month).unwrap(),
+    ];
+    let mut random = numbers(7);
+    let (mut taken, mut refused) = ([0, 0], 0);
+    for second in 0..3000 {
+        let time = at(second * 60);
+        if time.wall.start_of_day() == time.wall {
+            taken[0] = 0;
+        }
+        let (node, cost) = (random() % 2, u32::try_from(random() % 4).unwrap());
+        let node = &mut nodes[node];
+        let told = node.foretell(&acme(), &limits, cost, time).await.unwrap();
+        assert_eq!(
+            told,
+            node.foretell(&acme(), &limits, cost, time).await.unwrap()
+        );
+        // What another process has debited and not spent counts as used.
+        for (state, taken) in told.quotas.iter().zip(taken) {
+            assert!(state.remaining + taken <= state.limit, "{told:?} {taken}");
+        }
+        if cost == 0 {
+            assert!(told.admitted);
+            continue;
+        }
+        let done = now(node.take(&acme(), &limits, cost, time));
+        assert_eq!(told.admitted, done.admitted, "{second} {told:?} {done:?}");
+        if done.admitted {
+            taken = taken.map(|taken| taken + u64::from(cost));
+        } else {
+            refused += 1;
+            let of = |tally: &QuotaTally| tally.quotas.iter().position(|it| it.refused);
+            assert_eq!(of(&told), of(&done));
+        }
+        if random().is_multiple_of(200) {
+            node.release().await.unwrap();
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    assert!(taken[1] > 1400, "{taken:?}");
+}
+
+/// Numbers without a pattern, always the same.
+fn numbers(seed: u64) -> impl FnMut() -> usize {
+    let mut state = seed;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(state >> 40).unwrap()
+    }
+}
