@@ -14,7 +14,9 @@ use crate::cookies::SessionCookies;
 use crate::desk::Desk;
 use crate::once::UnderWay;
 use crate::operation::{Operation, Required, Table};
-use crate::{audit, catalog, credits, keys, openapi, organizations, people, sign_in, usage};
+use crate::{
+    audit, catalog, credits, explain, keys, openapi, organizations, people, sign_in, usage,
+};
 
 /// The longest body.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -116,6 +118,7 @@ impl Admin {
             .managed("POST", REVOKE, Member(Admin), keys::revoke)
             .managed("POST", ENABLE, Member(Admin), keys::enable)
             .managed("POST", DISABLE, Member(Admin), keys::disable)
+            .managed("POST", EXPLAIN, Member(Viewer), explain::explain)
             .managed("GET", KEY_USAGE, Member(Viewer), usage::of_key)
             .managed("GET", USAGE, Member(Viewer), usage::of_organization)
             .managed("GET", CREDITS, Member(Viewer), credits::balance)
@@ -166,6 +169,7 @@ const ROTATE: &str = "/organizations/{organization}/keys/{key}/rotate";
 const REVOKE: &str = "/organizations/{organization}/keys/{key}/revoke";
 const ENABLE: &str = "/organizations/{organization}/keys/{key}/enable";
 const DISABLE: &str = "/organizations/{organization}/keys/{key}/disable";
+const EXPLAIN: &str = "/organizations/{organization}/keys/{key}/explain";
 const KEY_USAGE: &str = "/organizations/{organization}/keys/{key}/usage";
 const USAGE: &str = "/organizations/{organization}/usage";
 const CREDITS: &str = "/organizations/{organization}/credits";

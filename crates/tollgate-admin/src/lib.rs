@@ -61,6 +61,7 @@ mod catalog;
 mod cookies;
 mod credits;
 mod desk;
+mod explain;
 mod extract;
 mod keys;
 mod manager;

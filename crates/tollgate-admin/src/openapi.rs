@@ -67,6 +67,7 @@ pub(crate) struct ErrorDetail {
         crate::keys::revoke,
         crate::keys::enable,
         crate::keys::disable,
+        crate::explain::explain,
         crate::usage::of_key,
         crate::usage::of_organization,
         crate::credits::balance,

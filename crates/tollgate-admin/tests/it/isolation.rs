@@ -11,7 +11,7 @@ on_every_store!(
 );
 
 /// Every route below an organization, and below a key, with a body that would do.
-const BELOW: [(&str, &str, Option<&str>); 24] = [
+const BELOW: [(&str, &str, Option<&str>); 25] = [
     ("GET", "", None),
     ("PATCH", "", Some(r#"{"ip_rules":{}}"#)),
     ("POST", "/suspend", None),
@@ -28,6 +28,7 @@ const BELOW: [(&str, &str, Option<&str>); 24] = [
     ("POST", "/keys/{key}/revoke", None),
     ("POST", "/keys/{key}/enable", None),
     ("POST", "/keys/{key}/disable", None),
+    ("POST", "/keys/{key}/explain", Some(r#"{"path":"/iocs"}"#)),
     ("GET", "/keys/{key}/usage", None),
     ("GET", "/usage", None),
     ("GET", "/credits", None),

@@ -12,6 +12,7 @@ mod bodies;
 mod bounds;
 mod canary;
 mod csrf;
+mod explain;
 mod isolation;
 mod keys;
 mod late;

@@ -148,6 +148,9 @@ async fn sample(
         ("POST", "/organizations/{organization}/keys") => Some(json!({"name": "a key"})),
         ("PATCH", "/organizations/{organization}/keys/{key}") => Some(json!({"name": "other"})),
         ("POST", "/organizations/{organization}/keys/{key}/rotate") => Some(json!({"grace": "1h"})),
+        ("POST", "/organizations/{organization}/keys/{key}/explain") => {
+            Some(json!({"path": "/iocs", "ip": "192.0.2.1"}))
+        }
         ("POST", "/organizations/{organization}/members") => {
             let email = format!("{unique}@acme.example");
             Some(json!({"email": email, "role": "viewer", "password": PASSWORD}))

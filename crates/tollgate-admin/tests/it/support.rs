@@ -113,6 +113,7 @@ impl App {
         let routes = gate
             .routes()
             .get("/iocs", look_up, scope("iocs:read"))
+            .get("/reports/{n}", look_up, scope("iocs:read").credits(3))
             .nest("/admin", admin.routes());
         let permissions = routes.permissions();
         let service = routes.into_service().unwrap();
