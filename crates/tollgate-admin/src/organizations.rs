@@ -68,11 +68,12 @@ async fn theirs(
         .collect();
     ids.sort();
     ids.dedup();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    for id in ids
-        .into_iter()
-        .take(usize::try_from(limit).unwrap_or(usize::MAX))
-    {
+    for id in ids {
+        if found.len() >= limit {
+            break;
+        }
         match manager.desk.gate.keyring().organization(id).await {
             Ok(organization) => found.push(organization),
             Err(KeyringError::NotFound(_)) => {}

@@ -130,7 +130,7 @@ pub(crate) const fn one_more(limit: u32) -> u32 {
 }
 
 /// Opaque to clients, so that a list may count otherwise one day.
-pub(crate) fn cursor(list: &str, place: &str) -> String {
+fn cursor(list: &str, place: &str) -> String {
     let text = format!("{list} {place}");
     text.bytes().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");

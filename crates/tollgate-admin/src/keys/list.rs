@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use crate::keys::KeyView;
 use crate::manager::Member;
-use crate::page::{List, Meta, after, cursor, limit};
+use crate::page::{List, after, limit, one_more};
 
 /// Which keys are asked for: those that match every filter, the newest first.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -47,7 +47,7 @@ impl KeyParams {
     fn query(self, member: &Member, now: Timestamp) -> Result<KeyQuery, Denial> {
         let mut query = KeyQuery::new()
             .organization(member.organization.clone())
-            .limit(limit(self.limit)?)
+            .limit(one_more(limit(self.limit)?))
             .with_total();
         query.status = self.status.as_deref().map(status).transpose()?;
         query.environment = self.environment;
@@ -82,23 +82,16 @@ impl KeyParams {
 /// A page of the keys of an organization.
 pub(crate) async fn page(member: &Member, params: KeyParams) -> Result<List<KeyView>, Denial> {
     let now = member.desk.now();
+    let length = limit(params.limit)?;
     let query = params.query(member, now)?;
-    let length = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (keyring, catalog) = (member.keyring(), member.desk.gate.catalog());
     let organization = keyring.organization(&member.organization).await?;
     let page = keyring.list_keys(query).await?;
-    // A page that is not full is the last.
-    let last = page.keys.last().filter(|_| page.keys.len() >= length);
-    let next = last.map(|last| cursor("keys", &last.key.id.to_string()));
     let keys = page.keys.into_iter();
     let views = keys.map(|listed| KeyView::new(listed, &organization, catalog, now));
-    Ok(List {
-        data: views.collect(),
-        meta: Meta {
-            total: page.total,
-            next,
-        },
-    })
+    let views = views.collect();
+    let list = List::page("keys", length, views, |last: &KeyView| last.id.clone());
+    Ok(list.of(page.total))
 }
 
 fn status(text: &str) -> Result<KeyStatus, Denial> {

@@ -16,6 +16,7 @@ mod explain;
 mod isolation;
 mod keys;
 mod late;
+mod lists;
 mod matrix;
 mod once;
 mod openapi;

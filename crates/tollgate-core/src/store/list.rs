@@ -50,8 +50,8 @@ pub struct KeyQuery {
 }
 
 impl KeyQuery {
-    /// The longest page.
-    pub const MOST: u32 = 1_000;
+    /// The longest page: a thousand, and one more to tell whether another page follows.
+    pub const MOST: u32 = 1_001;
 
     /// The newest hundred keys of all organizations.
     pub const fn new() -> Self {
