@@ -4,8 +4,8 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use tollgate::Denial;
-use tollgate_core::keyring::Issued;
+use tollgate::{Denial, DenialKind};
+use tollgate_core::keyring::{Issued, KeyringError};
 use tollgate_core::record::ApiKey;
 use tollgate_core::store::ListedKey;
 use utoipa::{IntoParams, ToSchema};
@@ -139,7 +139,8 @@ pub(crate) async fn edit(
 ) -> Result<Json<One<KeyView>>, Denial> {
     let actor = member.actor(body.reason.take()).await?;
     let edit = body.edit(&member)?;
-    let key = member.keyring().edit(&held.key.id, edit, &actor).await?;
+    let edited = member.keyring().edit(&held.key.id, edit, &actor).await;
+    let key = edited.map_err(refused)?;
     one(&member, key).await
 }
 
@@ -241,6 +242,16 @@ pub(crate) async fn disable(
     let actor = member.actor(why.reason).await?;
     let key = member.keyring().disable(&held.key.id, &actor).await?;
     one(&member, key).await
+}
+
+/// As any refusal; but an end that a key cannot have is a 400.
+pub(crate) fn refused(error: KeyringError) -> Denial {
+    match error {
+        KeyringError::Invalid(invalid) if invalid.place() == "expires_at" => {
+            Denial::new(DenialKind::Status(400)).with_message(invalid.to_string())
+        }
+        error => error.into(),
+    }
 }
 
 async fn one(member: &Member, key: ApiKey) -> Result<Json<One<KeyView>>, Denial> {

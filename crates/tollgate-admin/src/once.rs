@@ -13,6 +13,7 @@ use tollgate_core::change::Actor;
 use tollgate_core::keyring::{Issued, IssuedOnce, KeyringError, NewKey};
 use tollgate_core::store::ListedKey;
 
+use crate::keys::refused;
 use crate::manager::Member;
 
 /// What a request made.
@@ -62,13 +63,15 @@ pub(crate) async fn issue(
 ) -> Result<Made, Denial> {
     let keyring = member.keyring();
     let Some(name) = key_of(headers)? else {
-        return Ok(Made::Now(Box::new(keyring.issue(new, actor).await?)));
+        let issued = keyring.issue(new, actor).await.map_err(refused)?;
+        return Ok(Made::Now(Box::new(issued)));
     };
     // Neither an organization's id nor an idempotency key has a blank.
     let place = format!("{} {name} {actor}", member.organization);
     let _turn = Turn::begin(&member.desk.under_way, place)?;
     let fingerprint = Sha256::digest(body).into();
-    match keyring.issue_once(new, &name, fingerprint, actor).await? {
+    let issued = keyring.issue_once(new, &name, fingerprint, actor).await;
+    match issued.map_err(refused)? {
         IssuedOnce::Now(issued) => Ok(Made::Now(issued)),
         IssuedOnce::Another => Err(DenialKind::IdempotencyKeyReused.into()),
         IssuedOnce::Before(id) => match keyring.listed_key(&member.organization, &id).await {

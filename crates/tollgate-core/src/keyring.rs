@@ -22,6 +22,7 @@ use crate::reply::Reply;
 use crate::secret::{Digester, Secret};
 use crate::store::{KeyPage, KeyQuery, KeyStore, ListedKey, Rotation};
 use crate::turns::Turns;
+use edit::check_to_come;
 
 pub use edit::{EditKey, NewKey};
 pub use error::KeyringError;
@@ -125,8 +126,8 @@ impl Keyring {
     /// # Errors
     ///
     /// [`KeyringError`] if the organization does not exist, a scope, preset, plan or environment
-    /// is not declared, the scopes are not this [role](Self::granting)'s to give, or the store
-    /// fails.
+    /// is not declared, its end is over, the scopes are not this [role](Self::granting)'s to give,
+    /// or the store fails.
     pub async fn issue(&self, new: NewKey, actor: &Actor) -> Result<Issued, KeyringError> {
         let now = self.now().wall;
         let (issued, digest) = self.made(new, actor, now).await?;
@@ -148,7 +149,7 @@ impl Keyring {
     /// # Errors
     ///
     /// [`KeyringError`] if there is no such key, it is revoked, the edit names something that is
-    /// not declared, or the store fails.
+    /// not declared or an end that is over, or the store fails.
     pub async fn edit(
         &self,
         id: &KeyId,
@@ -159,7 +160,11 @@ impl Keyring {
         edit.check(&self.catalog, now)?;
         self.update(id, actor, |key| {
             refuse_revoked(key)?;
+            let end = key.expires_at;
             edit.apply(key);
+            if key.expires_at != end {
+                check_to_come(key.expires_at, now)?;
+            }
             if edit.makes_usable() {
                 self.may_grant(&key.permissions)?;
             }

@@ -11,6 +11,7 @@ on_every_store!(
     a_role_gives_no_more_than_it_may,
     a_stronger_key_is_not_handed_over,
     a_key_tells_what_is_to_be_done_about_it,
+    a_key_ends_at_a_time_that_is_to_come,
 );
 
 const KEYS: &str = "/admin/organizations/acme/keys";
@@ -232,4 +233,42 @@ async fn a_key_tells_what_is_to_be_done_about_it(app: App) {
         (&shown["fault"], &shown["old_secret"]),
         (&json!("revoked"), &json!(null))
     );
+}
+
+async fn a_key_ends_at_a_time_that_is_to_come(app: App) {
+    let cookie = app.signed_in(Role::Admin).await;
+    let over = "expires_at: 2026-01-01T00:00:00Z is over; take a later time, or revoke the key to \
+                end it now";
+    let create = |end: &str| {
+        let body = json!({"name": "short", "expires_at": end});
+        app.post(KEYS).cookie(&cookie).json(body)
+    };
+    // It is that very point now.
+    for once in [false, true] {
+        let made = create("2026-01-01T00:00:00Z");
+        let made = if once {
+            made.header("idempotency-key", "1")
+        } else {
+            made
+        };
+        let refused = made.send().await;
+        assert_eq!((refused.status, &*refused.message()), (400, over));
+    }
+    let made = create("2026-01-01T00:00:00.000001Z").ok().await;
+    let key = format!("{KEYS}/{}", made["data"]["id"].as_str().unwrap());
+    let edit = |said| app.call("PATCH", &key).cookie(&cookie).json(said);
+    let refused = edit(json!({"expires_at": "2026-01-01T00:00:00Z"}))
+        .send()
+        .await;
+    assert_eq!((refused.status, &*refused.message()), (400, over));
+    app.clock.advance(HOUR / 3600);
+    // What it has stays, also if it is told again.
+    edit(json!({"name": "long", "expires_at": "2026-01-01T00:00:00.000001Z"}))
+        .ok()
+        .await;
+    edit(json!({"expires_at": "2027-01-01T00:00:00Z"}))
+        .ok()
+        .await;
+    let shown = edit(json!({"name": "longer"})).ok().await;
+    assert_eq!(shown["data"]["expires_at"], "2027-01-01T00:00:00Z");
 }

@@ -210,7 +210,7 @@ impl EditKey {
         {
             let last = now.after(longest);
             let reason = format!("it cannot be cleared here; the latest is {last}");
-            return Err(Invalid::new("key expiry", reason));
+            return Err(Invalid::new("expires_at", reason));
         }
         check_expiry(self.expires_at.flatten(), catalog, now)
     }
@@ -259,6 +259,16 @@ fn check_name(name: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Refuses an end that is over: it would be a key that never works, or one that is revoked by a slip
+/// of a year. Imports bring such keys as they are.
+pub(super) fn check_to_come(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Invalid> {
+    let Some(end) = expires_at.filter(|end| *end <= now) else {
+        return Ok(());
+    };
+    let reason = format!("{end} is over; take a later time, or revoke the key to end it now");
+    Err(Invalid::new("expires_at", reason))
+}
+
 fn check_expiry(
     expires_at: Option<Timestamp>,
     catalog: &Catalog,
@@ -270,7 +280,7 @@ fn check_expiry(
     let last = now.after(longest);
     if end > last {
         return Err(Invalid::new(
-            "key expiry",
+            "expires_at",
             format!("{end} is later than the catalog allows; the latest is {last}"),
         ));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::edit::check_to_come;
 use super::{Issued, Keyring, KeyringError, NewKey};
 use crate::change::{Actor, Change, ChangeKind};
 use crate::clock::Timestamp;
@@ -76,6 +77,7 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<(Issued, KeyDigest), KeyringError> {
         new.check(&self.catalog, now)?;
+        check_to_come(new.expires_at, now)?;
         self.may_grant(&new.permissions)?;
         let organization = self.store.organization(&new.organization);
         if self.ask(organization).await?.is_none() {
