@@ -315,7 +315,8 @@ impl Keyring {
         .await
     }
 
-    /// Reads, changes and writes a key; reads again if somebody else wrote in between.
+    /// Reads, changes and writes a key; reads again if somebody else wrote in between. What changes
+    /// nothing is not written, and so leaves no trace.
     async fn update(
         &self,
         id: &KeyId,
@@ -325,9 +326,14 @@ impl Keyring {
         // In this process one after another, so that nobody can keep a key from being revoked.
         let _turn = self.turns.take(id.as_bytes()).await;
         for _ in 0..RETRIES {
-            let mut key = self.key(id).await?;
+            let before = self.key(id).await?;
+            let mut key = before.clone();
             let rotation = edit(&mut key)?;
+            // Also of what stays: another process may have made it so, and copies here be older.
             let told = self.tell(ChangeKind::KeyChanged, Some(*id), Some(&key.organization));
+            if rotation.is_none() && key == before {
+                return Ok(key);
+            }
             let change = Change::by(actor, self.now().wall);
             let updated = self.ask(self.store.update_key(key, rotation, change)).await;
             drop(told);

@@ -25,3 +25,4 @@ mod own_sessions;
 mod people;
 mod sign_in;
 mod support;
+mod unchanged;

@@ -255,9 +255,13 @@ impl Keyring {
     ) -> Result<Organization, KeyringError> {
         let _turn = self.turns.take(id.as_str().as_bytes()).await;
         for _ in 0..RETRIES {
-            let mut organization = self.organization(id).await?;
+            let before = self.organization(id).await?;
+            let mut organization = before.clone();
             edit(&mut organization);
             let told = self.tell(ChangeKind::OrganizationChanged, None, Some(id));
+            if organization == before {
+                return Ok(organization);
+            }
             let change = Change::by(actor, self.now().wall);
             let updated = self
                 .ask(self.store.update_organization(organization, change))
