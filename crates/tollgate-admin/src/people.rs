@@ -287,10 +287,6 @@ pub(crate) async fn edit_user(
     };
     let password = body.password.map(Password::new).transpose()?;
     let _turn = manager.desk.people.lock().await;
-    let less = role.is_some_and(|role| role != Some(Role::Owner));
-    if less || body.disabled == Some(true) {
-        keep_an_operator(&manager, &user).await?;
-    }
     let actor = manager.actor(body.reason).await?;
     let cookies = cookies(&manager.desk)?;
     let accounts = &cookies.accounts;
@@ -324,7 +320,6 @@ pub(crate) async fn delete_user(
     Named(user): Named,
 ) -> Result<StatusCode, Denial> {
     let _turn = manager.desk.people.lock().await;
-    keep_an_operator(&manager, &user).await?;
     let actor = manager.actor(why.reason).await?;
     let accounts = &cookies(&manager.desk)?.accounts;
     accounts.delete_user(&user.id, &actor).await?;
@@ -355,9 +350,7 @@ async fn created(
 /// Refuses to take the last owner of an organization, unless an operator does: they can name
 /// another.
 async fn keep_an_owner(member: &Member, leaving: &User) -> Result<(), Denial> {
-    let here = &member.organization;
-    let owns = |of: &Membership| of.organization.as_ref() == Some(here) && of.role == Role::Owner;
-    if member.is_operator() || another(member, Some(here), leaving, owns).await? {
+    if member.is_operator() || another(member, leaving).await? {
         return Ok(());
     }
     Err(conflict(
@@ -365,28 +358,14 @@ async fn keep_an_owner(member: &Member, leaving: &User) -> Result<(), Denial> {
     ))
 }
 
-/// Refuses to take the last operator.
-async fn keep_an_operator(manager: &Manager, leaving: &User) -> Result<(), Denial> {
-    let runs = |of: &Membership| of.organization.is_none() && of.role == Role::Owner;
-    if !leaving.memberships.iter().any(runs) || another(manager, None, leaving, runs).await? {
-        return Ok(());
-    }
-    Err(conflict(
-        "they are the last operator; make somebody else an owner everywhere first",
-    ))
-}
-
-/// Whether somebody else who may sign in has such a role.
-async fn another(
-    manager: &Manager,
-    organization: Option<&OrgId>,
-    leaving: &User,
-    such: impl Fn(&Membership) -> bool,
-) -> Result<bool, Denial> {
-    let accounts = &cookies(&manager.desk)?.accounts;
+/// Whether somebody else who may sign in is an owner there.
+async fn another(member: &Member, leaving: &User) -> Result<bool, Denial> {
+    let here = Some(&member.organization);
+    let owns = |of: &Membership| of.organization.as_ref() == here && of.role == Role::Owner;
+    let accounts = &cookies(&member.desk)?.accounts;
     let mut after = None;
     loop {
-        let users = accounts.users(organization, after, MOST).await?;
+        let users = accounts.users(here, after, MOST).await?;
         let Some(last) = users.last() else {
             return Ok(false);
         };
@@ -394,7 +373,7 @@ async fn another(
         let others = users
             .iter()
             .filter(|user| user.id != leaving.id && !user.disabled);
-        if others.flat_map(|user| &user.memberships).any(&such) {
+        if others.flat_map(|user| &user.memberships).any(owns) {
             return Ok(true);
         }
     }

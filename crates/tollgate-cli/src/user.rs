@@ -5,8 +5,9 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use tollgate_core::accounts::{Email, NewUser, Password, Role, User};
+use tollgate_core::accounts::{Accounts, Email, NewUser, Password, Role, User};
 use tollgate_core::id::OrgId;
+use tollgate_core::keyring::KeyringError;
 
 use crate::args::Why;
 use crate::desk::{Desk, PAGE};
@@ -52,16 +53,18 @@ pub(crate) enum UserCommand {
         #[arg(long, value_parser = role_or_none)]
         role: RoleOrNone,
         #[command(flatten)]
+        force: Force,
+        #[command(flatten)]
         why: Why,
     },
     /// Gives a user another password, a line of standard input, and ends all their sessions
     Password(Who),
     /// Ends all sessions of a user, and lets them sign in no more
-    Disable(Who),
+    Disable(Leaving),
     /// Lets a disabled user sign in again
     Enable(Who),
     /// Removes a user and their sessions for ever
-    Delete(Who),
+    Delete(Leaving),
 }
 
 /// Where a role counts.
@@ -83,6 +86,34 @@ pub(crate) struct Who {
     email: Email,
     #[command(flatten)]
     why: Why,
+}
+
+/// A user who may be the last operator.
+#[derive(Debug, Args)]
+pub(crate) struct Leaving {
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    force: Force,
+}
+
+/// Whether it is meant.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Force {
+    /// Takes the last operator too
+    #[arg(long)]
+    force: bool,
+}
+
+impl Force {
+    fn accounts(self, desk: &Desk) -> Accounts {
+        let accounts = desk.accounts();
+        if self.force {
+            accounts.forced()
+        } else {
+            accounts
+        }
+    }
 }
 
 /// A role that may be taken away.
@@ -122,6 +153,7 @@ impl UserCommand {
                 email,
                 place,
                 role: RoleOrNone(role),
+                force,
                 why,
             } => {
                 if let Some(org) = &place.org {
@@ -129,9 +161,9 @@ impl UserCommand {
                 }
                 let id = accounts.user_by_email(&email).await?.id;
                 let actor = desk.actor(why).await?;
-                accounts
-                    .set_role(&id, place.org.as_ref(), role, &actor)
-                    .await?
+                let accounts = force.accounts(desk);
+                let set = accounts.set_role(&id, place.org.as_ref(), role, &actor);
+                set.await.map_err(refused)?
             }
             Self::Password(Who { email, why }) => {
                 let id = accounts.user_by_email(&email).await?.id;
@@ -139,11 +171,16 @@ impl UserCommand {
                 let actor = desk.actor(why).await?;
                 accounts.set_password(&id, &password, &actor).await?
             }
-            Self::Disable(who) => set_disabled(desk, who, true).await?,
-            Self::Enable(who) => set_disabled(desk, who, false).await?,
-            Self::Delete(Who { email, why }) => {
+            Self::Disable(Leaving { who, force }) => {
+                set_disabled(desk, &force.accounts(desk), who, true).await?
+            }
+            Self::Enable(who) => set_disabled(desk, &accounts, who, false).await?,
+            Self::Delete(Leaving { who, force }) => {
+                let Who { email, why } = who;
                 let id = accounts.user_by_email(&email).await?.id;
-                accounts.delete_user(&id, &desk.actor(why).await?).await?;
+                let actor = desk.actor(why).await?;
+                let deleted = force.accounts(desk).delete_user(&id, &actor).await;
+                deleted.map_err(refused)?;
                 return if out.json() {
                     out.value(&json!({ "email": email, "deleted": true }))
                 } else {
@@ -155,11 +192,25 @@ impl UserCommand {
     }
 }
 
-async fn set_disabled(desk: &Desk, who: Who, disabled: bool) -> Result<User, Failure> {
-    let accounts = desk.accounts();
+/// As any refusal; but who means it may do it.
+fn refused(error: KeyringError) -> Failure {
+    let remedy = match &error {
+        KeyringError::LastOperator(_) => ", or write `--force`",
+        _ => "",
+    };
+    Failure::from(error).with(remedy)
+}
+
+async fn set_disabled(
+    desk: &Desk,
+    accounts: &Accounts,
+    who: Who,
+    disabled: bool,
+) -> Result<User, Failure> {
     let id = accounts.user_by_email(&who.email).await?.id;
     let actor = desk.actor(who.why).await?;
-    Ok(accounts.set_disabled(&id, disabled, &actor).await?)
+    let set = accounts.set_disabled(&id, disabled, &actor).await;
+    set.map_err(refused)
 }
 
 async fn list(desk: &Desk, org: Option<OrgId>, out: &mut Out) -> Result<(), Failure> {

@@ -32,6 +32,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::lock::Mutex;
+
 use crate::change::{Actor, Change};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::within;
@@ -46,6 +48,7 @@ pub use password::{Password, PasswordHash};
 pub use session::{Begun, FoundSession, SessionToken, UserSession};
 pub use user::{Email, Membership, NewUser, Role, User, role_in};
 
+mod operators;
 mod password;
 mod session;
 pub mod trail;
@@ -122,6 +125,9 @@ pub struct Accounts {
     longest: Duration,
     deadline: Duration,
     turns: Turns,
+    /// Held by who takes an operator.
+    operators: Arc<Mutex<()>>,
+    forced: bool,
 }
 
 impl Accounts {
@@ -139,6 +145,8 @@ impl Accounts {
             longest: Duration::from_hours(12),
             deadline: Duration::from_secs(5),
             turns: Turns::default(),
+            operators: Arc::default(),
+            forced: false,
         }
     }
 
@@ -224,7 +232,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such user, or the store fails.
+    /// [`KeyringError`] if there is no such user, they are the last operator, or the store fails.
     pub async fn set_role(
         &self,
         id: &UserId,
@@ -244,8 +252,8 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such user or they have another role there, or the store
-    /// fails.
+    /// [`KeyringError`] if there is no such user or they have another role there, they are the last
+    /// operator, or the store fails.
     pub async fn change_role(
         &self,
         id: &UserId,
@@ -285,7 +293,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such user, or the store fails.
+    /// [`KeyringError`] if there is no such user, they are the last operator, or the store fails.
     pub async fn set_disabled(
         &self,
         id: &UserId,
@@ -303,8 +311,10 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`KeyringError`] if there is no such user, or the store fails.
+    /// [`KeyringError`] if there is no such user, they are the last operator, or the store fails.
     pub async fn delete_user(&self, id: &UserId, actor: &Actor) -> Result<(), KeyringError> {
+        let user = self.user(id).await?;
+        let _turn = self.keep_an_operator(&user, None).await?;
         let change = Change::by(actor, self.clock.now().wall);
         let deleted = self.ask(self.store.delete_user(id, change)).await;
         deleted.map_err(|error| KeyringError::missing_or(error, "user", id))
@@ -343,6 +353,7 @@ impl Accounts {
             if password.is_none() && user == before {
                 return Ok(user);
             }
+            let _turn = self.keep_an_operator(&before, Some(&user)).await?;
             let change = Change::by(actor, self.clock.now().wall);
             let updated = self.store.update_user(user, password.clone(), change);
             match self.ask(updated).await {

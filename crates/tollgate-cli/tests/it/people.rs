@@ -46,13 +46,26 @@ async fn a_user_is_made_given_roles_and_removed() {
     let listed = place.json(["user", "list", "--org", "acme"]);
     assert_eq!(listed, serde_json::json!([]));
     assert_eq!(place.json(["user", "list"])[0]["email"], ann);
-    assert_eq!(place.json(["user", "disable", ann])["disabled"], true);
+    let role = ["user", "role", ann, "--everywhere", "--role", ""];
+    for taken in [
+        &role[..],
+        &["user", "disable", ann],
+        &["user", "delete", ann],
+    ] {
+        assert_eq!(
+            place.refused(1, taken),
+            "`ann@acme.example` is the last operator; make somebody else an owner everywhere \
+             first, or write `--force`"
+        );
+    }
+    let disabled = place.json(["user", "disable", ann, "--force"]);
+    assert_eq!(disabled["disabled"], true);
     assert_eq!(
         place.refused(1, ["session", "create", ann]),
         "user: `ann@acme.example` is disabled; enable them first"
     );
     place.good(["user", "enable", ann]);
-    place.good(["user", "delete", ann]);
+    place.good(["user", "delete", ann, "--force"]);
     assert_eq!(
         place.refused(1, ["user", "show", ann]),
         "there is no user `ann@acme.example`"

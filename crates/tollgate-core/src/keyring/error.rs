@@ -19,6 +19,8 @@ pub enum KeyringError {
     AlreadyExists(String),
     /// The key is revoked, and stays so.
     Revoked(String),
+    /// They are the last who may run the installation.
+    LastOperator(String),
     /// Somebody of this role may not give a key what it would have.
     NotGrantable(Invalid),
     /// The store failed; the change may or may not have happened.
@@ -53,9 +55,10 @@ impl fmt::Display for KeyringError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(invalid) | Self::NotGrantable(invalid) => invalid.fmt(f),
-            Self::NotFound(text) | Self::AlreadyExists(text) | Self::Revoked(text) => {
-                f.write_str(text)
-            }
+            Self::NotFound(text)
+            | Self::AlreadyExists(text)
+            | Self::Revoked(text)
+            | Self::LastOperator(text) => f.write_str(text),
             Self::Store(error) => error.fmt(f),
         }
     }

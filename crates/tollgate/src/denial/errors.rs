@@ -34,7 +34,9 @@ impl From<KeyringError> for Denial {
             KeyringError::Invalid(invalid) => return invalid.into(),
             KeyringError::Store(error) => return error.into(),
             KeyringError::NotFound(_) => 404,
-            KeyringError::AlreadyExists(_) | KeyringError::Revoked(_) => 409,
+            KeyringError::AlreadyExists(_)
+            | KeyringError::Revoked(_)
+            | KeyringError::LastOperator(_) => 409,
             KeyringError::NotGrantable(_) => 403,
             _ => 500,
         };
