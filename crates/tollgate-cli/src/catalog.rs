@@ -33,7 +33,7 @@ impl CatalogCommand {
             (Self::Check { file }, _) => check(&file, out),
             (Self::Show, Some(given)) => show(&file::catalog(given)?, None, out),
             (Self::Show, None) => {
-                Desk::at(settings, false, async |desk| {
+                Desk::at(settings, None, async |desk| {
                     let catalog = desk.catalog().await?;
                     let recorded = desk.declaration().await?;
                     let permissions = recorded.map(|recorded| recorded.permissions);

@@ -12,7 +12,8 @@ use tollgate_core::clock::{Clock as _, Steady, SystemClock, Timestamp};
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::OrgId;
-use tollgate_core::keyring::{KeyImporter, Keyring};
+use tollgate_core::keyring::{KeyImporter, Keyring, NewOrganization};
+use tollgate_core::memory::MemoryStore;
 use tollgate_core::record::Organization;
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::Digester;
@@ -44,20 +45,20 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Opens the database, does the work, and closes it however the work ended. Only a command that
-    /// `makes` databases gets one that does not exist.
+    /// Opens the database, does the work, and closes it however the work ended. Only a command for a
+    /// `first` organization gets one that does not exist.
     pub(crate) async fn at(
         settings: &Settings,
-        makes: bool,
+        first: Option<NewOrganization>,
         work: impl AsyncFnOnce(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let desk = Self::open(settings, makes).await?;
+        let desk = Self::open(settings, first).await?;
         let done = work(&desk).await;
         desk.store.close().await;
         done
     }
 
-    async fn open(settings: &Settings, makes: bool) -> Result<Self, Failure> {
+    async fn open(settings: &Settings, first: Option<NewOrganization>) -> Result<Self, Failure> {
         let Some(database) = &settings.database else {
             return Err(Failure::usage(
                 "no database is named; write `--database sqlite://keys.db`, or set TOLLGATE_DATABASE",
@@ -69,10 +70,14 @@ impl Desk {
         let pepper = read("pepper file", settings.pepper_file.as_ref()).transpose()?;
         // A file that is of no use must not keep anybody from revoking a key.
         let given = settings.catalog.as_ref().map(|path| {
-            let catalog = makes.then(|| file::catalog(path)).transpose()?;
+            let catalog = first.as_ref().map(|_| file::catalog(path)).transpose()?;
             Ok::<_, Failure>((path.clone(), catalog))
         });
         let given = given.transpose()?;
+        let makes = first.is_some();
+        if let (Some(first), Some((_, Some(catalog)))) = (first, &given) {
+            rehearse(first, catalog).await?;
+        }
         let keyed = audit_key.is_some();
         let audit_key = audit_key.map_or_else(AuditKey::default, |key| AuditKey::new(&key));
         let mut options = SqliteOptions::new(database).audit_key(audit_key.clone());
@@ -212,4 +217,13 @@ impl Desk {
     pub(crate) async fn organization(&self, id: &OrgId) -> Result<Organization, Failure> {
         Ok(self.keyring()?.organization(id).await?)
     }
+}
+
+/// Makes an organization in memory, so that one which is refused leaves no database behind.
+async fn rehearse(first: NewOrganization, catalog: &Catalog) -> Result<(), Failure> {
+    let (store, clock) = (MemoryStore::default(), SystemClock::default());
+    let (store, digester) = (Arc::new(store), Digester::sha256());
+    let keyring = Keyring::new(store, catalog.clone(), digester, Arc::new(clock));
+    keyring.create_organization(first, &actor::actor()).await?;
+    Ok(())
 }

@@ -69,29 +69,27 @@ fn start(settings: &Settings, group: Group, out: &mut Out) -> Result<(), Failure
 async fn run(settings: &Settings, group: Group, out: &mut Out) -> Result<(), Failure> {
     match group {
         Group::Org(org) => {
-            Desk::at(settings, org.makes(settings), async |desk| {
+            Desk::at(settings, org.first(settings), async |desk| {
                 org.run(desk, out).await
             })
             .await
         }
-        Group::Key(key) => Desk::at(settings, false, async |desk| key.run(desk, out).await).await,
+        Group::Key(key) => Desk::at(settings, None, async |desk| key.run(desk, out).await).await,
         Group::Credits(credits) => {
-            Desk::at(settings, false, async |desk| credits.run(desk, out).await).await
+            Desk::at(settings, None, async |desk| credits.run(desk, out).await).await
         }
         Group::Usage(usage) => {
-            Desk::at(settings, false, async |desk| usage.run(desk, out).await).await
+            Desk::at(settings, None, async |desk| usage.run(desk, out).await).await
         }
         Group::Audit(audit) => {
-            Desk::at(settings, false, async |desk| audit.run(desk, out).await).await
+            Desk::at(settings, None, async |desk| audit.run(desk, out).await).await
         }
-        Group::User(user) => {
-            Desk::at(settings, false, async |desk| user.run(desk, out).await).await
-        }
+        Group::User(user) => Desk::at(settings, None, async |desk| user.run(desk, out).await).await,
         Group::Session(session) => {
-            Desk::at(settings, false, async |desk| session.run(desk, out).await).await
+            Desk::at(settings, None, async |desk| session.run(desk, out).await).await
         }
         Group::Explain(explain) => {
-            Desk::at(settings, false, async |desk| explain.run(desk, out).await).await
+            Desk::at(settings, None, async |desk| explain.run(desk, out).await).await
         }
         Group::Catalog(catalog) => catalog.run(settings, out).await,
         Group::Completions { shell } => pages::completions(shell, out),

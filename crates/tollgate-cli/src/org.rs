@@ -66,10 +66,15 @@ pub(crate) struct Which {
 }
 
 impl Org {
-    /// Whether it makes a database where there is none. Without a catalog, there would be no plan
-    /// to put an organization on.
-    pub(crate) const fn makes(&self, settings: &Settings) -> bool {
-        matches!(self, Self::Create { .. }) && settings.catalog.is_some()
+    /// The organization for which it makes a database where there is none. Without a catalog, there
+    /// would be no plan to put it on.
+    pub(crate) fn first(&self, settings: &Settings) -> Option<NewOrganization> {
+        match self {
+            Self::Create { id, plan, .. } if settings.catalog.is_some() => {
+                Some(NewOrganization::new(id.clone(), plan))
+            }
+            _ => None,
+        }
     }
 
     pub(crate) async fn run(self, desk: &Desk, out: &mut Out) -> Result<(), Failure> {

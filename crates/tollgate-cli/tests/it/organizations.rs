@@ -27,6 +27,25 @@ fn the_first_organization_on_a_machine_makes_the_database() {
     }
 }
 
+#[test]
+fn an_organization_that_is_refused_leaves_no_database_behind() {
+    let place = Place::bare();
+    let create = |plan: &'static str| ["org", "create", "acme", "--plan", plan];
+    let with = |catalog: &'static str, plan| [&["--catalog", catalog][..], &create(plan)].concat();
+    std::fs::write(place.path("empty.toml"), "").unwrap();
+    for (args, told) in [
+        (with("catalog.toml", "fre"), "did you mean `free`?"),
+        (with("empty.toml", "free"), "is not declared in the catalog"),
+        (with("none.toml", "free"), "cannot read the catalog"),
+        (create("free").to_vec(), "there is no database `keys.db`"),
+    ] {
+        let said = place.refused(1, &args);
+        assert!(said.contains(told), "{said}");
+        assert!(!place.path("keys.db").exists(), "{args:?}");
+    }
+    place.good(with("catalog.toml", "free"));
+}
+
 #[tokio::test]
 async fn an_organization_is_made_edited_and_listed() {
     let place = Place::new().await;
