@@ -42,10 +42,11 @@ const ALLOWED: [(&str, &[&str], &[&str]); 6] = [
 ];
 
 /// What a crate's tests may have besides: an app to run beside the command.
-const IN_TESTS: [(&str, &str); 4] = [
+const IN_TESTS: [(&str, &str); 5] = [
     ("tollgate-cli", "axum"),
     ("tollgate-cli", "http"),
     ("tollgate-cli", "tollgate"),
+    ("tollgate-cli", "tollgate-admin"),
     ("tollgate-cli", "tower"),
 ];
 

@@ -160,7 +160,7 @@ impl Admin {
 const ORGANIZATION: &str = "/organizations/{organization}";
 const SUSPEND: &str = "/organizations/{organization}/suspend";
 const ACTIVATE: &str = "/organizations/{organization}/activate";
-const RESTRICT: &str = "/organizations/{organization}/restrict-billing";
+const RESTRICT: &str = "/organizations/{organization}/billing-restrict";
 const RESOURCES: &str = "/organizations/{organization}/resources";
 const RESOURCE: &str = "/organizations/{organization}/resources/{kind}/{value}";
 const KEYS: &str = "/organizations/{organization}/keys";

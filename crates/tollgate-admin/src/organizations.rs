@@ -191,7 +191,7 @@ pub(crate) async fn activate(
 
 /// Restricts an organization to the routes that allow a billing restriction.
 #[utoipa::path(
-    post, path = "/organizations/{organization}/restrict-billing", tag = "organizations",
+    post, path = "/organizations/{organization}/billing-restrict", tag = "organizations",
     params(OrganizationPath), request_body = Option<Why>,
     responses((status = 200, description = "The organization", body = One<OrganizationView>))
 )]

@@ -8,7 +8,7 @@
 //! | `args` | what can be asked for; a group of commands is a variant of `Group` |
 //! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `user`, `session`, `explain`, `pages` | the groups: their commands, and what these do |
 //! | `desk`, `seal`, `actor` | the database, the catalog and whoever works with them |
-//! | `out`, `progress` | what is printed, for people and for programs |
+//! | `out`, `ip_rules`, `progress` | what is printed, for people and for programs |
 //! | `failure` | why a command ends, and with which exit code |
 
 use std::io::{self, Write as _};
@@ -30,6 +30,7 @@ mod desk;
 mod explain;
 mod failure;
 mod file;
+mod ip_rules;
 mod key;
 mod org;
 mod out;

@@ -13,6 +13,7 @@ use tollgate_core::store::KeyStore as _;
 use crate::args::{Settings, Why};
 use crate::desk::{Desk, PAGE};
 use crate::failure::Failure;
+use crate::ip_rules::ShownIpRules;
 use crate::out::{Out, Shown};
 use resource::Resource;
 
@@ -133,8 +134,7 @@ struct ShownOrg {
     plan: String,
     status: OrgStatus,
     resources: BTreeMap<String, BTreeSet<String>>,
-    allow_ip: String,
-    deny_ip: String,
+    ip_rules: ShownIpRules,
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Limits>,
     created_at: String,
@@ -147,8 +147,7 @@ impl ShownOrg {
             plan: organization.plan,
             status: organization.status,
             resources: organization.resources,
-            allow_ip: organization.ip_rules.allow().to_string(),
-            deny_ip: organization.ip_rules.deny().to_string(),
+            ip_rules: (&organization.ip_rules).into(),
             limits: organization.limits,
             created_at: organization.created_at.to_string(),
         }

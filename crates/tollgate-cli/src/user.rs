@@ -262,13 +262,13 @@ fn read_password() -> Result<Password, Failure> {
 struct ShownUser {
     id: String,
     email: String,
-    roles: Vec<ShownRole>,
+    memberships: Vec<ShownMembership>,
     disabled: bool,
     created_at: String,
 }
 
 #[derive(Debug, Serialize)]
-struct ShownRole {
+struct ShownMembership {
     /// Every one, if there is none.
     organization: Option<String>,
     role: Role,
@@ -276,14 +276,14 @@ struct ShownRole {
 
 impl ShownUser {
     fn of(user: &User) -> Self {
-        let roles = user.memberships.iter().map(|of| ShownRole {
+        let memberships = user.memberships.iter().map(|of| ShownMembership {
             organization: of.organization.as_ref().map(ToString::to_string),
             role: of.role,
         });
         Self {
             id: user.id.to_string(),
             email: user.email.to_string(),
-            roles: roles.collect(),
+            memberships: memberships.collect(),
             disabled: user.disabled,
             created_at: user.created_at.to_string(),
         }
@@ -294,7 +294,7 @@ impl Shown for ShownUser {
     const COLUMNS: &'static [&'static str] = &["EMAIL", "ROLES", "DISABLED", "CREATED", "ID"];
 
     fn row(&self) -> Vec<String> {
-        let roles = self.roles.iter().map(|of| {
+        let roles = self.memberships.iter().map(|of| {
             let place = of.organization.as_deref().unwrap_or("*");
             format!("{place}:{}", of.role)
         });

@@ -29,7 +29,7 @@ pub(crate) struct KeyParams {
     expiring_within: Option<String>,
     /// Not used for this long: `90d`.
     #[param(example = "90d")]
-    stale_for: Option<String>,
+    unused_for: Option<String>,
     /// Made by whom: `user:ann@acme.example`.
     creator: Option<String>,
     /// What the name or the prefix contains.
@@ -57,7 +57,7 @@ impl KeyParams {
         if let Some(time) = duration("expiring_within", self.expiring_within.as_deref())? {
             query = query.expiring(now, now.after(time));
         }
-        if let Some(time) = duration("stale_for", self.stale_for.as_deref())? {
+        if let Some(time) = duration("unused_for", self.unused_for.as_deref())? {
             query = query.unused_since(now.before(time));
         }
         match (

@@ -180,7 +180,7 @@ async fn a_query_that_says_something_unknown_is_refused() {
         ("cursor=zz", "cursor"),
         ("status=gone", "status"),
         ("expiring_within=soon", "expiring_within"),
-        ("stale_for=1", "stale_for"),
+        ("unused_for=1", "unused_for"),
         ("rotation_due=false", "rotation_due"),
         ("limit=1&limit=2", "duplicate"),
     ] {

@@ -16,7 +16,7 @@ const BELOW: [(&str, &str, Option<&str>); 25] = [
     ("PATCH", "", Some(r#"{"ip_rules":{}}"#)),
     ("POST", "/suspend", None),
     ("POST", "/activate", None),
-    ("POST", "/restrict-billing", None),
+    ("POST", "/billing-restrict", None),
     ("GET", "/resources", None),
     ("PUT", "/resources/domain/acme.example", None),
     ("GET", "/keys", None),

@@ -207,7 +207,7 @@ async fn a_key_tells_what_is_to_be_done_about_it(app: App) {
     );
     app.clock.advance(HOUR / 60);
     assert_eq!(names("rotation_due=true").await, ["a key", "short"]);
-    assert_eq!(names("stale_for=90d&search=SHO").await, ["short"]);
+    assert_eq!(names("unused_for=90d&search=SHO").await, ["short"]);
     let rotate = app.post(&format!("{key}/rotate")).cookie(&cookie);
     rotate.json(json!({"grace": "1h"})).ok().await;
     assert_eq!(names("rotation_due=true").await, ["short"]);

@@ -42,7 +42,7 @@ async fn what_changes_nothing_is_answered_and_not_recorded(app: App) {
         ("PATCH", user, json!({"disabled": false})),
         ("POST", format!("{key}/revoke"), json!({})),
     ];
-    for state in ["suspend", "restrict-billing", "activate"] {
+    for state in ["suspend", "billing-restrict", "activate"] {
         steps.push(("POST", format!("{acme}/{state}"), json!({})));
     }
     let records = async || {

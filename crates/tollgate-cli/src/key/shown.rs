@@ -7,9 +7,10 @@ use serde::Serialize;
 use tollgate_core::clock::Timestamp;
 use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::keyring::Issued;
-use tollgate_core::record::{ApiKey, KeyFault, Permissions};
+use tollgate_core::record::{ApiKey, KeyFault, KeyStatus, Permissions};
 use tollgate_core::usage::UsageTotals;
 
+use crate::ip_rules::ShownIpRules;
 use crate::out::{Shown, or_dash};
 
 /// A key as it is printed; it has no secret.
@@ -18,15 +19,16 @@ pub(super) struct ShownKey {
     id: KeyId,
     organization: OrgId,
     name: String,
-    /// With what of its times makes it no good now.
+    /// What somebody said.
     status: &'static str,
+    /// Why it is no good now, its times considered.
+    fault: Option<&'static str>,
     environment: String,
-    display_prefix: String,
+    key_prefix: String,
     preset: Option<String>,
     scopes: Vec<String>,
     plan: Option<String>,
-    allow_ip: String,
-    deny_ip: String,
+    ip_rules: ShownIpRules,
     creator: String,
     created_at: String,
     not_before: Option<String>,
@@ -51,14 +53,18 @@ struct ShownUsage {
 
 impl ShownKey {
     pub(super) fn of(key: ApiKey, now: Timestamp) -> Self {
-        let status = match key.fault(now) {
-            None => "active",
-            Some(KeyFault::Revoked) => "revoked",
-            Some(KeyFault::Disabled) => "disabled",
-            Some(KeyFault::Expired) => "expired",
-            Some(KeyFault::NotYetValid) => "not_yet_valid",
-            Some(_) => "unknown",
+        let status = match key.status {
+            KeyStatus::Disabled => "disabled",
+            KeyStatus::Revoked => "revoked",
+            _ => "active",
         };
+        let fault = key.fault(now).map(|fault| match fault {
+            KeyFault::Revoked => "revoked",
+            KeyFault::Disabled => "disabled",
+            KeyFault::Expired => "expired",
+            KeyFault::NotYetValid => "not_yet_valid",
+            _ => "unknown",
+        });
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
         let secret_since = key.rotated_at.unwrap_or(key.created_at);
         let (preset, scopes) = match key.permissions {
@@ -70,13 +76,13 @@ impl ShownKey {
             organization: key.organization,
             name: key.name,
             status,
+            fault,
             environment: key.environment,
-            display_prefix: key.display_prefix,
+            key_prefix: key.display_prefix,
             preset,
             scopes,
             plan: key.plan,
-            allow_ip: key.ip_rules.allow().to_string(),
-            deny_ip: key.ip_rules.deny().to_string(),
+            ip_rules: (&key.ip_rules).into(),
             creator: key.creator,
             created_at: key.created_at.to_string(),
             not_before: time(key.not_before),
@@ -105,11 +111,12 @@ impl ShownKey {
         self
     }
 
-    /// The status, with a mark where the secret is to be rotated.
+    /// How it is now, with a mark where the secret is to be rotated.
     fn status(&self) -> String {
+        let now = self.fault.unwrap_or(self.status);
         match self.rotation_due {
-            Some(true) => format!("{}, rotate", self.status),
-            _ => self.status.to_owned(),
+            Some(true) => format!("{now}, rotate"),
+            _ => now.to_owned(),
         }
     }
 
@@ -132,7 +139,7 @@ impl Shown for ShownKey {
             self.id.to_string(),
             self.organization.to_string(),
             self.name.clone(),
-            self.display_prefix.clone(),
+            self.key_prefix.clone(),
             self.status(),
             self.permissions(),
             or_dash(self.plan.as_ref()),
@@ -141,18 +148,18 @@ impl Shown for ShownKey {
     }
 
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let list = |list: &str| or_dash(Some(list).filter(|list| !list.is_empty()));
+        let list = |list: &[String]| or_dash(Some(list.join(", ")).filter(|it| !it.is_empty()));
         let mut lines = vec![
             ("id", self.id.to_string()),
             ("organization", self.organization.to_string()),
             ("name", self.name.clone()),
             ("status", self.status()),
             ("environment", self.environment.clone()),
-            ("key", format!("{}...", self.display_prefix)),
+            ("key", format!("{}...", self.key_prefix)),
             ("may", self.permissions()),
             ("plan", or_dash(self.plan.as_ref())),
-            ("allowed from", list(&self.allow_ip)),
-            ("denied from", list(&self.deny_ip)),
+            ("allowed from", list(&self.ip_rules.allow)),
+            ("denied from", list(&self.ip_rules.deny)),
             ("made by", self.creator.clone()),
             ("created", self.created_at.clone()),
             ("good from", or_dash(self.not_before.as_ref())),

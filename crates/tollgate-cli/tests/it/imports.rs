@@ -82,10 +82,10 @@ async fn csv_says_all_of_a_key() {
     assert_eq!(main["scopes"], json!(["iocs:read", "iocs:write"]));
     assert_eq!(main["expires_at"], "2098-12-31T23:00:00Z");
     assert_eq!(main["environment"], "test");
-    assert_eq!(main["display_prefix"], "oldco_ab");
+    assert_eq!(main["key_prefix"], "oldco_ab");
     assert_eq!(reader["preset"], "read-only");
     assert_eq!(reader["environment"], "live");
-    assert_eq!(reader["display_prefix"], "oldco_");
+    assert_eq!(reader["key_prefix"], "oldco_");
     assert!(text(&reader["creator"]).starts_with("cli:"), "{reader}");
     let audit = place.json(["audit", "list", "--org", "acme", "--limit", "1"]);
     assert_eq!(audit[0]["reason"], "ticket 7");

@@ -33,7 +33,10 @@ async fn a_key_is_made_as_it_was_asked_for() {
     let shown = show(&place, &id);
     assert_eq!(shown["scopes"], json!(["iocs:read", "iocs:write"]));
     assert_eq!(shown["plan"], "pro");
-    assert_eq!(shown["allow_ip"], "10.0.0.0/8, 192.0.2.1");
+    assert_eq!(
+        shown["ip_rules"],
+        json!({ "allow": ["10.0.0.0/8", "192.0.2.1"], "deny": [] })
+    );
     assert_eq!(shown["status"], "active");
     assert_eq!(shown["total_requests"], 0);
     let store = place.store().await;
@@ -103,7 +106,7 @@ async fn an_edit_replaces_what_it_names_and_the_empty_text_clears() {
     };
     let renamed = edit(&["--name", "neu"]);
     assert_eq!(renamed["name"], "neu");
-    for kept in ["scopes", "plan", "allow_ip", "deny_ip", "expires_at"] {
+    for kept in ["scopes", "plan", "ip_rules", "expires_at"] {
         assert_eq!(renamed[kept], before[kept], "{kept}");
     }
     let scopes = edit(&["--scope", "iocs:write", "--scope", "iocs:read"])["scopes"].clone();
@@ -122,8 +125,8 @@ async fn an_edit_replaces_what_it_names_and_the_empty_text_clears() {
     assert_eq!(cleared["scopes"], json!([]));
     assert_eq!(cleared["preset"], Value::Null);
     assert_eq!(cleared["plan"], Value::Null);
-    assert_eq!(cleared["allow_ip"], "");
-    assert_eq!(cleared["deny_ip"], "10.0.0.1", "which was not named");
+    let kept = json!({ "allow": [], "deny": ["10.0.0.1"] });
+    assert_eq!(cleared["ip_rules"], kept, "which was not named");
     assert_eq!(cleared["expires_at"], Value::Null);
     assert_eq!(edit(&["--preset", "read-only"])["preset"], "read-only");
     assert_eq!(edit(&["--preset", ""])["preset"], Value::Null);

@@ -12,6 +12,7 @@ mod credits;
 mod imports;
 mod keys;
 mod mistakes;
+mod names;
 mod organizations;
 mod people;
 mod place;

@@ -20,7 +20,7 @@ fn with_input(place: &Place, args: &[&str], input: &str) -> Done {
     Done::of(&child.wait_with_output().unwrap())
 }
 
-fn ann(place: &Place) {
+pub(crate) fn ann(place: &Place) {
     let args = ["user", "create", "Ann@acme.example", "--org", "acme"];
     let args = [&args[..], &["--role", "admin", "--json"]].concat();
     let done = with_input(place, &args, &format!("{PASSWORD}\n"));
@@ -28,7 +28,7 @@ fn ann(place: &Place) {
     let user: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(user["email"], "ann@acme.example");
     let role = serde_json::json!([{ "organization": "acme", "role": "admin" }]);
-    assert_eq!(user["roles"], role);
+    assert_eq!(user["memberships"], role);
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_user_is_made_given_roles_and_removed() {
     let ann = "ann@acme.example";
     place.good(["user", "role", ann, "--org", "other", "--role", "viewer"]);
     let user = place.json(["user", "role", ann, "--everywhere", "--role", "owner"]);
-    let roles = user["roles"].as_array().unwrap();
+    let roles = user["memberships"].as_array().unwrap();
     assert_eq!(roles.len(), 3);
     assert!(roles[0]["organization"].is_null());
     place.good(["user", "role", ann, "--org", "acme", "--role", ""]);
