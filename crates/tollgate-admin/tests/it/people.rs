@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use tollgate::core::accounts::Role;
 
-use crate::support::{App, PASSWORD, on_every_store};
+use crate::support::{App, PASSWORD, on_every_store, system};
 
 on_every_store!(
     an_owner_gives_and_takes_roles_but_stays_the_last_one,
     who_runs_the_installation_manages_users_but_not_the_last_of_their_kind,
     a_viewer_everywhere_sees_all_and_changes_nothing,
+    the_last_operator_stays_unless_somebody_means_it,
 );
 
 const MEMBERS: &str = "/admin/organizations/acme/members";
@@ -138,4 +139,31 @@ async fn a_viewer_everywhere_sees_all_and_changes_nothing(app: App) {
         assert_eq!(app.get(&path).cookie(&cookie).status().await, 404, "{list}");
     }
     assert_eq!(app.get("/admin/audit").cookie(&cookie).status().await, 403);
+}
+
+/// By the rule of the accounts, which the command keeps too.
+async fn the_last_operator_stays_unless_somebody_means_it(app: App) {
+    let (accounts, by) = (&app.accounts, system());
+    let ann = app.user("ann", None, Role::Owner).await;
+    let ben = app.user("ben", None, Role::Owner).await;
+    let eve = app.user("eve", None, Role::Admin).await;
+    // Who may not sign in is no operator, and so keeps nobody from being the last.
+    accounts.set_disabled(&ben.id, true, &by).await.unwrap();
+    accounts.delete_user(&eve.id, &by).await.unwrap();
+    let less = (Role::Owner, Some(Role::Admin));
+    for refused in [
+        accounts.set_role(&ann.id, None, None, &by).await.err(),
+        accounts.change_role(&ann.id, None, less, &by).await.err(),
+        accounts.set_disabled(&ann.id, true, &by).await.err(),
+        accounts.delete_user(&ann.id, &by).await.err(),
+    ] {
+        let said = refused.map(|error| error.to_string());
+        let last = "`ann@acme.example` is the last operator; make somebody else an owner \
+                    everywhere first";
+        assert_eq!(said.as_deref(), Some(last));
+    }
+    accounts.delete_user(&ben.id, &by).await.unwrap();
+    let forced = accounts.forced();
+    forced.set_role(&ann.id, None, None, &by).await.unwrap();
+    accounts.delete_user(&ann.id, &by).await.unwrap();
 }
