@@ -17,7 +17,11 @@ use crate::out::Out;
 use crate::progress::Progress;
 
 /// The heads that were kept, by organization.
-type Anchors = BTreeMap<Option<OrgId>, Vec<AuditHead>>;
+type Anchors = BTreeMap<Option<OrgId>, Kept>;
+
+/// Those of one chain, by their place in it: as many lines are kept as there were days. Two of one
+/// place cannot both be right.
+type Kept = BTreeMap<u64, Vec<AuditHead>>;
 
 pub(super) async fn run(desk: &Desk, kept: Option<&Path>, out: &mut Out) -> Result<(), Failure> {
     let mut anchors = kept.map_or_else(|| Ok(Anchors::new()), read)?;
@@ -79,10 +83,11 @@ fn read(path: &Path) -> Result<Anchors, Failure> {
             let (shown, number) = (path.display(), number.saturating_add(1));
             Failure::from(error).within(format_args!("`{shown}`, line {number}"))
         })?;
-        anchors
-            .entry(head.organization.clone())
-            .or_default()
-            .push(head);
+        let kept = anchors.entry(head.organization.clone()).or_default();
+        let same = kept.entry(head.seq).or_default();
+        if !same.contains(&head) {
+            same.push(head);
+        }
     }
     Ok(anchors)
 }
@@ -110,11 +115,12 @@ impl Found {
         &mut self,
         desk: &Desk,
         organization: Option<OrgId>,
-        kept: Vec<AuditHead>,
+        kept: Kept,
         progress: &Progress,
     ) -> Result<(), Failure> {
         self.chains = self.chains.saturating_add(1);
-        let last = kept.iter().max_by_key(|head| head.seq).cloned();
+        let last = kept.values().next_back().and_then(|same| same.last());
+        let last = last.cloned();
         let mut verifier = AuditVerifier::new(desk.audit_key(), organization.clone(), last);
         let fault = follow(desk, organization.as_ref(), &kept, &mut verifier, progress).await?;
         let good = verifier.seq();
@@ -164,7 +170,7 @@ impl Found {
 async fn follow(
     desk: &Desk,
     organization: Option<&OrgId>,
-    kept: &[AuditHead],
+    kept: &Kept,
     verifier: &mut AuditVerifier<'_>,
     progress: &Progress,
 ) -> Result<Option<String>, Failure> {
@@ -188,7 +194,8 @@ async fn follow(
                 return Ok(Some(fault.to_string()));
             }
             let seq = record.seq;
-            if kept.iter().any(|it| it.seq == seq && it.mac != record.mac) {
+            let mut same = kept.get(&seq).into_iter().flatten();
+            if same.any(|it| it.mac != record.mac) {
                 return Ok(Some(AuditFault::NotAnchored { seq }.to_string()));
             }
             progress.step();

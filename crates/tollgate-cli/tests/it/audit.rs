@@ -1,11 +1,19 @@
 //! `tollgate audit`.
 
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tollgate_core::audit::{AuditKey, AuditRecord, AuditVerifier};
+use tollgate_core::catalog::Catalog;
+use tollgate_core::change::Actor;
+use tollgate_core::clock::SystemClock;
+use tollgate_core::id::OrgId;
+use tollgate_core::keyring::{Keyring, NewOrganization};
+use tollgate_core::secret::Digester;
+use tollgate_sqlx::SqliteOptions;
 
-use crate::place::Place;
+use crate::place::{CATALOG, Place};
 
 /// A trail of three records of `acme` and one of `beta`.
 async fn place() -> Place {
@@ -171,6 +179,58 @@ async fn a_trail_that_was_written_anew_is_found_by_any_head_that_was_kept() {
         "{}",
         done.stdout
     );
+}
+
+/// A line a day and chain for years is a long file, and each line of it counts.
+#[tokio::test]
+async fn heads_of_many_chains_are_kept_for_years() {
+    const CHAINS: usize = 1100;
+    let place = place().await;
+    let options = SqliteOptions::new(place.path("keys.db").to_str().unwrap());
+    let store = options.synchronous_normal().open().await.unwrap();
+    let keyring = Keyring::new(
+        Arc::new(store.clone()),
+        Catalog::from_toml(CATALOG).unwrap(),
+        Digester::sha256(),
+        Arc::new(SystemClock::default()),
+    );
+    for n in 2..CHAINS {
+        let new = NewOrganization::new(OrgId::new(&format!("org-{n}")).unwrap(), "free");
+        keyring
+            .create_organization(new, &Actor::system())
+            .await
+            .unwrap();
+    }
+    store.close().await;
+    let heads = place.good(["audit", "heads"]);
+    assert_eq!(heads.lines().count(), CHAINS);
+    let years = heads.repeat(5 * 1024 * 1024 / heads.len() + 1);
+    fs::write(place.path("heads"), &years).unwrap();
+    let told = place.json(["audit", "verify", "--head", "heads"]);
+    assert_eq!(
+        (&told["whole"], &told["chains"]),
+        (&json!(true), &json!(CHAINS))
+    );
+    let forged = format!("beta 1 {}\n", "0".repeat(64));
+    let gone = format!("gone 7 {}\n", "0".repeat(64));
+    for kept in [
+        format!("{years}{forged}{gone}"),
+        format!("{gone}{forged}{years}"),
+    ] {
+        fs::write(place.path("heads"), kept).unwrap();
+        let done = place.run(["audit", "verify", "--head", "heads"]);
+        assert_eq!(done.code, 3, "{}", done.stderr);
+        let lines: Vec<_> = done.stdout.lines().collect();
+        assert!(
+            lines[0].starts_with("beta: record 1 is another than"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("gone: the trail ends at record 0"),
+            "{lines:?}"
+        );
+        assert_eq!(lines.len(), 2);
+    }
 }
 
 #[tokio::test]
