@@ -1,10 +1,15 @@
 //! Sessions: begun at sign-in, over at sign-out, after a while, and with the password.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join3;
 use serde_json::{Value, json};
 use tollgate::core::accounts::{Accounts, Role};
 use tollgate::core::change::Actor;
+use tollgate::core::memory::MemoryStore;
+use tollgate_testkit::clock::ManualClock;
+use tollgate_testkit::faults::{Fault, FaultyStore, Operation};
 
 use crate::support::{Answer, App, HOUR, PASSWORD, on_every_store};
 
@@ -222,4 +227,42 @@ async fn guesses_are_slowed_before_their_hash_and_nobody_is_locked_out(app: App)
     app.clock.advance(Duration::from_secs(12));
     assert_eq!(guess(PASSWORD, [198, 51, 100, 1]).await.status, 200);
     app.clock.advance(HOUR);
+}
+
+/// Ben comes back in the very moment in which Ann signs in at the machine that he left.
+#[tokio::test]
+async fn a_session_that_two_replace_at_once_keeps_neither_from_signing_in() {
+    let clock = ManualClock::new();
+    let store = FaultyStore::new(MemoryStore::default(), Arc::new(clock.clone()));
+    let faults = store.faults();
+    let app = App::on(Arc::new(store), None, |admin| admin).await;
+    app.user("ann", Some("acme"), Role::Viewer).await;
+    let ben = app.user("ben", Some("acme"), Role::Viewer).await;
+    let old = app.cookie(&ben).await;
+    let enter = async |name: &str| {
+        let body = json!({"email": format!("{name}@acme.example"), "password": PASSWORD});
+        app.post("/admin/session")
+            .cookie(&old)
+            .json(body)
+            .send()
+            .await
+    };
+    // Each step of both waits for the other's: both find the old session before either ends it.
+    faults.set(Operation::Accounts, Fault::Late(HOUR));
+    let before = faults.calls(Operation::Accounts);
+    let steps = async {
+        for step in 1..=4 {
+            while faults.calls(Operation::Accounts) < before + 2 * step {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(HOUR);
+        }
+    };
+    let (ann, ben, ()) = join3(enter("ann"), enter("ben"), steps).await;
+    faults.set_all(Fault::None);
+    for entered in [&ann, &ben] {
+        assert_eq!(entered.status, 200, "{entered:?}");
+        assert!(is_good(&app, &entered.cookie()).await);
+    }
+    assert!(!is_good(&app, &old).await);
 }
