@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write as _};
 
+use console::Term;
 use serde::Serialize;
 
 use crate::failure::{Failure, printable};
@@ -33,6 +34,8 @@ pub(crate) struct Out {
     to: BufWriter<Stdout>,
     json: bool,
     closed: bool,
+    /// How wide the terminal is, if it is one: what is piped is whole.
+    columns: Option<usize>,
 }
 
 impl Out {
@@ -41,6 +44,9 @@ impl Out {
             to: BufWriter::new(io::stdout()),
             json,
             closed: false,
+            columns: Term::stdout()
+                .size_checked()
+                .map(|(_, columns)| columns.into()),
         }
     }
 
@@ -83,11 +89,9 @@ impl Out {
 
     /// Begins a list.
     pub(crate) fn list<T: Shown>(&mut self) -> List<'_> {
-        let mut table = Table::default();
-        table.add(T::COLUMNS);
         List {
+            table: Table::with_heads(T::COLUMNS, self.columns),
             out: self,
-            table,
             any: false,
         }
     }
@@ -160,7 +164,15 @@ impl List<'_> {
     /// Prints the rest.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         if !self.out.json {
-            return self.out.bytes(self.table.text().as_bytes());
+            self.out.bytes(self.table.text().as_bytes())?;
+            let left_out = self.table.left_out().join(", ");
+            if !left_out.is_empty() {
+                self.out.finish()?;
+                note(format_args!(
+                    "there is no room for {left_out}; pipe it (`| cat`), or write `--json`"
+                ));
+            }
+            return Ok(());
         }
         self.out.line(if self.any { "\n]" } else { "[]" })
     }

@@ -131,7 +131,7 @@ impl ShownKey {
 
 impl Shown for ShownKey {
     const COLUMNS: &'static [&'static str] = &[
-        "ID", "ORG", "NAME", "KEY", "STATUS", "MAY", "PLAN", "EXPIRES",
+        "ID", "ORG", "NAME", "STATUS", "MAY", "EXPIRES", "KEY", "PLAN",
     ];
 
     fn row(&self) -> Vec<String> {
@@ -139,11 +139,11 @@ impl Shown for ShownKey {
             self.id.to_string(),
             self.organization.to_string(),
             self.name.clone(),
-            self.key_prefix.clone(),
             self.status(),
             self.permissions(),
-            or_dash(self.plan.as_ref()),
             or_dash(self.expires_at.as_ref()),
+            self.key_prefix.clone(),
+            or_dash(self.plan.as_ref()),
         ]
     }
 

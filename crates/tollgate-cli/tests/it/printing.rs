@@ -72,6 +72,72 @@ async fn lists_are_whole_over_many_pages_and_whoever_stops_reading_is_no_failure
     }
 }
 
+/// What a command prints at a terminal of 80 columns.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(place: &Place, args: &[&str]) -> String {
+    use std::io::Read as _;
+
+    let size = nix::pty::Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = nix::pty::openpty(Some(&size), None).unwrap();
+    let terminal = || Stdio::from(pty.slave.try_clone().unwrap());
+    let mut command = place.command();
+    let command = command.args(args).stdout(terminal()).stderr(terminal());
+    let mut child = command.spawn().unwrap();
+    drop(pty.slave);
+    // The command has it open too, so whoever holds the other end waits for what it prints.
+    *command = place.command();
+    let (mut printed, mut end) = (Vec::new(), std::fs::File::from(pty.master));
+    // Linux ends a terminal that nobody has open with EIO.
+    let _ = end.read_to_end(&mut printed);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(printed).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_table_fits_its_terminal_and_is_whole_in_a_pipe() {
+    let place = Place::new().await;
+    let (id, _) = place.key(&["--scope", "iocs:read,iocs:write", "--expires-in", "90d"]);
+    place.good(["key", "edit", &id, "--name", "a name of some length"]);
+    place.good(["key", "disable", &id, "--reason", "a reason of some length"]);
+    for list in [&["key", "list"][..], &["audit", "list"], &["org", "list"]] {
+        let printed = at_a_terminal(&place, list);
+        let table: Vec<_> = printed
+            .lines()
+            .filter(|line| !line.starts_with("note: "))
+            .collect();
+        for line in &table {
+            assert!(line.chars().count() <= 80, "{printed}");
+        }
+        let piped = place.good(list.iter().copied());
+        assert_eq!(table.len(), piped.lines().count(), "{printed}");
+        assert!(!piped.contains('…'), "{piped}");
+    }
+    let printed = at_a_terminal(&place, &["key", "list"]);
+    assert!(
+        printed.contains(&id) && printed.contains("disabled"),
+        "{printed}"
+    );
+    assert!(printed.contains("a name of s…"), "{printed}");
+    let note = "note: there is no room for EXPIRES, KEY; pipe it (`| cat`), or write `--json`";
+    assert!(printed.contains(note), "{printed}");
+    let whole = place.good(["key", "list"]);
+    assert!(whole.contains("a name of some length"), "{whole}");
+    assert!(
+        whole
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with("EXPIRES                      KEY           PLAN"),
+        "{whole}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_under_standard_output_is_a_failure() {
