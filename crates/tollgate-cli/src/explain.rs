@@ -1,14 +1,19 @@
 //! `tollgate explain`: why a key may, or may not, do what a route does.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
 use tollgate_core::credits::Ledger as _;
 use tollgate_core::demand::{route_of, routes_from_json};
 use tollgate_core::explain::{Consumes, Explained, Left, Question, Step, Verdict};
-use tollgate_core::id::KeyId;
+use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::record::KeyRecord;
 
+use crate::app::App;
+use crate::args::Settings;
 use crate::desk::Desk;
 use crate::failure::{Failure, printable};
 use crate::out::{Out, Shown, or_dash};
@@ -28,10 +33,34 @@ pub(crate) struct Explain {
     /// The address that it would come from
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
+    /// Asks the running app, which knows how much of each limit is used, in place of the database:
+    /// where its management routes are, `https://api.acme.example/admin`
+    #[arg(long, requires = "org")]
+    url: Option<String>,
+    /// The organization of the key, for `--url`
+    #[arg(long, value_name = "ID", requires = "url")]
+    org: Option<OrgId>,
+    /// A file with the session's cookie, as `tollgate session create` prints it, in place of
+    /// `TOLLGATE_SESSION`; `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "url")]
+    session_file: Option<PathBuf>,
 }
 
 impl Explain {
-    pub(crate) async fn run(self, desk: &Desk, out: &mut Out) -> Result<(), Failure> {
+    pub(crate) async fn run(self, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
+        let (Some(url), Some(org)) = (&self.url, &self.org) else {
+            let recorded = async |desk: &Desk| self.recorded(desk, out).await;
+            return Desk::at(settings, None, recorded).await;
+        };
+        let app = App::at(url, self.session_file.as_deref())?;
+        let path = format!("/organizations/{org}/keys/{}/explain", self.key_id);
+        let body = json!({ "method": self.method, "path": self.path, "ip": self.ip });
+        let One { data } = app.ask(&path, &body)?;
+        print(&data, out)
+    }
+
+    /// Explains it by what the app recorded, and by the database.
+    async fn recorded(&self, desk: &Desk, out: &mut Out) -> Result<(), Failure> {
         let Some(declaration) = desk.declaration().await? else {
             return Err(Failure::new(
                 "no app has started on this database, so its routes are not known; start the app \
@@ -69,6 +98,12 @@ impl Explain {
         };
         print(&explained, out)
     }
+}
+
+/// The app's answer.
+#[derive(Debug, Deserialize)]
+struct One {
+    data: Explained,
 }
 
 fn print(explained: &Explained, out: &mut Out) -> Result<(), Failure> {

@@ -8,6 +8,7 @@
 //! | `args` | what can be asked for; a group of commands is a variant of `Group` |
 //! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `user`, `session`, `explain`, `pages` | the groups: their commands, and what these do |
 //! | `desk`, `seal`, `actor` | the database, the catalog and whoever works with them |
+//! | `app` | a running app, where a command asks one |
 //! | `out`, `ip_rules`, `progress` | what is printed, for people and for programs |
 //! | `failure` | why a command ends, and with which exit code |
 
@@ -22,6 +23,7 @@ use crate::failure::{Failure, printable};
 use crate::out::Out;
 
 mod actor;
+mod app;
 mod args;
 mod audit;
 mod catalog;
@@ -89,9 +91,7 @@ async fn run(settings: &Settings, group: Group, out: &mut Out) -> Result<(), Fai
         Group::Session(session) => {
             Desk::at(settings, None, async |desk| session.run(desk, out).await).await
         }
-        Group::Explain(explain) => {
-            Desk::at(settings, None, async |desk| explain.run(desk, out).await).await
-        }
+        Group::Explain(explain) => explain.run(settings, out).await,
         Group::Catalog(catalog) => catalog.run(settings, out).await,
         Group::Completions { shell } => pages::completions(shell, out),
         Group::Man { directory } => pages::man(&directory),

@@ -42,9 +42,13 @@ pub(crate) enum SessionCommand {
 }
 
 /// A token, as RFC 6265 wants the name of a cookie to be.
-fn cookie_name(text: &str) -> Result<String, Invalid> {
+pub(crate) fn is_cookie_name(text: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !text.is_empty() && text.bytes().all(good) {
+    !text.is_empty() && text.bytes().all(good)
+}
+
+fn cookie_name(text: &str) -> Result<String, Invalid> {
+    if is_cookie_name(text) {
         return Ok(text.to_owned());
     }
     let reason = format!("`{}` is not a name for a cookie", text.escape_debug());

@@ -11,6 +11,7 @@ mod catalog;
 mod credits;
 mod imports;
 mod keys;
+mod live;
 mod mistakes;
 mod names;
 mod organizations;

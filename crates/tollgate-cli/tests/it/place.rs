@@ -89,7 +89,7 @@ impl Place {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         command.current_dir(self.0.path()).stdin(Stdio::null());
-        for variable in ["CATALOG", "AUDIT_KEY_FILE", "PEPPER_FILE"] {
+        for variable in ["CATALOG", "AUDIT_KEY_FILE", "PEPPER_FILE", "SESSION"] {
             command.env_remove(format!("TOLLGATE_{variable}"));
         }
         command.env("TOLLGATE_DATABASE", "sqlite://keys.db");
