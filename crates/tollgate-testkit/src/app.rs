@@ -57,6 +57,7 @@
 
 mod answer;
 mod call;
+mod checklist;
 mod consumed;
 mod gate;
 mod leaks;
@@ -67,6 +68,7 @@ mod tests;
 
 pub use crate::app::answer::Answer;
 pub use crate::app::call::{Call, TestApp};
+pub use crate::app::checklist::Checklist;
 pub use crate::app::consumed::Consumed;
 pub use crate::app::gate::{TestGate, TestGateBuilder};
 pub use crate::app::leaks::log_watch;

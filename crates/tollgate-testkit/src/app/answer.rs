@@ -4,11 +4,13 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use axum::body::{Body, Bytes};
+use futures_util::FutureExt as _;
 use http::response::Parts;
 use http::{HeaderMap, Request};
 use serde_json::Value;
 use tollgate::DenialKind;
 use tollgate_core::clock::{Clock as _, Timestamp};
+use tollgate_core::explain::{Step, Verdict};
 use tollgate_core::id::{KeyId, OrgId};
 
 use crate::app::consumed::Consumed;
@@ -307,11 +309,51 @@ impl fmt::Debug for Answer {
             |body| self.kit.0.watch.hide(&shortened(body)),
         );
         writeln!(f, "\n  {answer}\n\n  and consumed {}", self.consumed())?;
+        if let Some((key, _)) = key {
+            self.write_steps(key, f)?;
+        }
         f.write_str(&self.to_send_again())
     }
 }
 
 impl Answer {
+    /// What each step would say, were the call made again now.
+    fn write_steps(&self, key: &KeyId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Asked {
+            method,
+            uri,
+            client,
+            ..
+        } = &self.asked;
+        let path = uri.split('?').next().unwrap_or_default();
+        let gate = self.kit.gate();
+        let explained = async {
+            let key = gate.keyring().key(key).await.ok()?;
+            let explained = gate.explain(key, method, path, Some(*client)).await;
+            explained.ok()
+        };
+        // A store that was told to hang explains nothing.
+        let Some(Some(explained)) = explained.now_or_never() else {
+            return Ok(());
+        };
+        writeln!(f, "\n  asked again, the steps of {} say", explained.route)?;
+        for Step {
+            step,
+            verdict,
+            because,
+            ..
+        } in explained.explanation.steps
+        {
+            let verdict = match verdict {
+                Verdict::Passes => "passes".into(),
+                Verdict::Refuses(code) => code,
+                _ => "not known".into(),
+            };
+            writeln!(f, "  {step:12} {verdict}: {because}")?;
+        }
+        Ok(())
+    }
+
     /// The call, as a line of `curl` for the app when it runs.
     fn to_send_again(&self) -> String {
         let Asked {

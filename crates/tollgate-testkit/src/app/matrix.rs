@@ -220,7 +220,7 @@ impl<'a> NewMatrix<'a> {
 }
 
 /// A path with something for each of its parameters.
-fn filled(template: &str) -> String {
+pub(super) fn filled(template: &str) -> String {
     let segments = template.split('/').map(|segment| {
         let is_parameter = segment.starts_with('{');
         if is_parameter { "1" } else { segment }

@@ -138,6 +138,8 @@ async fn a_failure_says_what_was_asked_and_keeps_the_secret() {
         "POST /iocs?x=1 from 192.0.2.1",
         &format!("as key {} of acme", reader.id()),
         "insufficient_permissions",
+        "the steps of POST /iocs say",
+        "scopes       insufficient_permissions: ",
         "curl -i -X POST",
         "--data-binary '{}'",
     ] {
@@ -305,4 +307,59 @@ async fn each_cell_that_differs_is_named_in_either_direction() {
     let said = differences(Documented::table(TABLE)).await;
     let told = "GET /iocs, iocs:write: documented is insufficient_permissions, and it is yes";
     assert!(said.contains(told), "{said}");
+}
+
+/// An app that lets through what it cannot check.
+fn careless(gate: &Gate) -> Routes {
+    let careless = async |caller: Option<Principal>| match caller {
+        Some(_) => Ok("known"),
+        None => Err(http::StatusCode::UNAUTHORIZED),
+    };
+    gate.routes()
+        .get("/me", careless, authenticated())
+        .get("/iocs", async || "none", scope("iocs:read"))
+        .post("/iocs", async || "made", scope("iocs:write"))
+}
+
+async fn of(routes: fn(&Gate) -> Routes) -> (TestApp, tollgate::routes::PermissionMap) {
+    let kit = TestGate::new(catalog()).await;
+    let routes = routes(kit.gate());
+    let map = routes.permissions();
+    (kit.app(routes.into_service().unwrap()), map)
+}
+
+#[tokio::test]
+async fn an_app_behind_the_gate_fails_closed() {
+    Checklist::new(async || of(routes).await)
+        .assert_fails_closed()
+        .await;
+    let mut checklist = Checklist::new(async || of(careless).await);
+    checklist = checklist.sample(|call, _| call.header("x-sample", "1"));
+    checklist.assert_fails_closed().await;
+}
+
+#[tokio::test]
+async fn an_app_that_serves_what_it_cannot_check_is_found() {
+    // Its own answer to a refusal, where the gate's should be.
+    let open = tower::util::MapResponseLayer::new(|mut answer: http::Response<_>| {
+        if answer.status() == 503 {
+            *answer.status_mut() = http::StatusCode::OK;
+            answer.extensions_mut().clear();
+        }
+        answer
+    });
+    let app = async || {
+        let kit = TestGate::new(catalog()).await;
+        let routes = careless(kit.gate());
+        let map = routes.permissions();
+        let service = tower::Layer::layer(&open, routes.into_service().unwrap());
+        (kit.app(service), map)
+    };
+    let list = Checklist::new(app);
+    let said = failure(list.assert_fails_closed()).await;
+    assert!(
+        said.contains("GET /me, Find Fail: it was not refused with a 503"),
+        "{said}"
+    );
+    assert!(said.contains("GET /me, Rates Hang: "), "{said}");
 }
