@@ -12,6 +12,7 @@ use crate::place::{CATALOG, Done, Place, text};
 use crate::running::{App, eventually};
 
 mod bad_lines;
+mod killed;
 
 const HEADER: &str = "organization,name,digest,scopes,preset,expires_at,environment,display_prefix";
 
