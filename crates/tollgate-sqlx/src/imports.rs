@@ -3,8 +3,7 @@
 //! The keys of a batch are ordered by their digests, which come at random: so a batch touches each
 //! page of the table of secrets once, and not one page for each key.
 
-use std::collections::HashSet;
-
+use tokio::runtime::Handle;
 use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
 use tollgate_core::clock::Timestamp;
@@ -18,7 +17,7 @@ use tollgate_core::store::{Activation, ImportId, KeyImport, PendingImport};
 use crate::audit::Mutation;
 use crate::changes;
 use crate::queries::imports as sql;
-use crate::session::{Backend, Session, Transaction, values};
+use crate::session::{Backend, Row, Session, Statement, Transaction, values};
 use crate::store::SqlStore;
 use staged::{Staged, hex_of};
 
@@ -57,32 +56,20 @@ impl<B: Backend> KeyImport for SqlStore<B> {
         now: Timestamp,
     ) -> Reply<Vec<KeyDigest>> {
         let (backend, number) = (self.backend.clone(), import.number());
-        // All that can be made ready before anybody has to wait is made ready before.
-        let ready = hex_of(keys.iter().map(|(_, digest)| digest)).and_then(|digests| {
-            let all = Staged::new(&keys.iter().collect::<Vec<_>>(), import)?;
-            Ok((digests, all))
-        });
+        // All that can be made ready before anybody has to wait is made ready before, and freed.
+        let ready = beside(move || Staged::new(&keys, import));
         Reply::later(async move {
-            let (digests, mut staged) = ready?;
+            let ready = ready.await??;
             let mut transaction = backend.write().await?;
             let beat = transaction.execute(sql::BEAT, values![number, now]);
             if beat.await? == 0 {
                 return Err(gone());
             }
-            let known = known(&mut transaction, digests).await?;
-            if !known.is_empty() {
-                let taken: HashSet<KeyDigest> = known.iter().copied().collect();
-                let new = keys.iter().filter(|(_, digest)| !taken.contains(digest));
-                staged = Staged::new(&new.collect::<Vec<_>>(), import)?;
-            }
-            let Some(Staged { insert, then }) = staged else {
+            let Some(staged) = ready else {
                 transaction.commit().await?;
-                return Ok(known);
+                return Ok(Vec::new());
             };
-            let (sql, values) = insert;
-            transaction.fetch_composed(sql, values).await?;
-            transaction.commit_much(then).await?;
-            Ok(known)
+            stage(transaction, number, staged).await
         })
     }
 
@@ -90,7 +77,8 @@ impl<B: Backend> KeyImport for SqlStore<B> {
         let backend = self.backend.clone();
         Reply::later(async move {
             let digests = hex_of(digests.iter())?;
-            known(&mut backend.read().await?, digests).await
+            let mut session = backend.read().await?;
+            taken(session.fetch(sql::KNOWN, values![digests]).await?)
         })
     }
 
@@ -122,16 +110,59 @@ impl<B: Backend> KeyImport for SqlStore<B> {
     }
 }
 
+/// Does work on a thread of its own, from now on.
+fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Reply<T> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Reply::ready(work());
+    };
+    let work = runtime.spawn_blocking(work);
+    Reply::later(async { work.await.map_err(StoreError::unavailable) })
+}
+
 fn gone() -> StoreError {
     StoreError::not_found("there is no such import")
 }
 
-async fn known(session: &mut impl Session, digests: String) -> Result<Vec<KeyDigest>, StoreError> {
-    let rows = session.fetch(sql::KNOWN, values![digests]).await?;
+fn taken(rows: Vec<Row>) -> Result<Vec<KeyDigest>, StoreError> {
     let digests = rows.into_iter().map(|mut row| row.take());
     digests
         .map(|digest| Ok(KeyDigest::from_bytes(digest?)))
         .collect()
+}
+
+/// Writes keys, whose digests are hardly ever known: nobody asks before, and a key whose digest
+/// another has is taken out again.
+async fn stage(
+    mut transaction: impl Transaction,
+    number: u64,
+    staged: Staged,
+) -> Result<Vec<KeyDigest>, StoreError> {
+    let Staged {
+        keys,
+        insert,
+        secrets,
+        count,
+    } = staged;
+    let text = secrets.as_str();
+    let statements = vec![
+        insert,
+        Statement::new(sql::INSERT_SECRETS, values![text]),
+        Statement::new(sql::INSERTED, values![]),
+    ];
+    let inserted = transaction.run(statements).await?.into_iter().next_back();
+    let inserted = inserted.and_then(|rows| rows.into_iter().next());
+    let inserted: u64 = inserted.map_or(Ok(0), |mut row| row.take())?;
+    if inserted == keys {
+        transaction.commit_much(vec![count]).await?;
+        return Ok(Vec::new());
+    }
+    let known = taken(transaction.fetch(sql::OF_OTHERS, values![text]).await?)?;
+    let statements = vec![
+        Statement::new(sql::REMOVE_WITHOUT_SECRET, values![text]),
+        Statement::new(sql::COUNT_STAGED, values![number, text]),
+    ];
+    transaction.commit_much(statements).await?;
+    Ok(known)
 }
 
 async fn activate(

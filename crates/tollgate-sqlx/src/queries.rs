@@ -82,8 +82,25 @@ pub(crate) mod imports {
     /// Those of a JSON array of digests that exist.
     pub(crate) const KNOWN: &str = "SELECT digest FROM tollgate_secrets \
          WHERE digest IN (SELECT unhex(value) FROM json_each($1))";
-    pub(crate) const INSERT_SECRETS: &str = "INSERT INTO tollgate_secrets (digest, key_id) \
+    /// A JSON array of secrets, without those whose digest another key has.
+    pub(crate) const INSERT_SECRETS: &str = "INSERT OR IGNORE INTO tollgate_secrets \
+         (digest, key_id) \
          SELECT unhex(substr(value, 1, 64)), unhex(substr(value, 65)) FROM json_each($1)";
+    pub(crate) const INSERTED: &str = "SELECT changes()";
+    /// The digests of a JSON array of secrets that other keys have.
+    pub(crate) const OF_OTHERS: &str = "SELECT s.digest FROM json_each($1) \
+         CROSS JOIN tollgate_secrets s ON s.digest = unhex(substr(value, 1, 64)) \
+         WHERE s.key_id <> unhex(substr(value, 65))";
+    /// The keys of a JSON array of secrets whose digest another key has.
+    pub(crate) const REMOVE_WITHOUT_SECRET: &str = "DELETE FROM tollgate_keys WHERE id IN (\
+         SELECT unhex(substr(value, 65)) FROM json_each($1)) AND NOT EXISTS (\
+         SELECT 1 FROM tollgate_secrets s WHERE s.key_id = tollgate_keys.id)";
+    /// Adds those of a JSON array of secrets that are keys.
+    pub(crate) const COUNT_STAGED: &str = "INSERT INTO tollgate_imported AS i \
+         (import_id, organization, keys, told) \
+         SELECT $1, organization, count(*), 0 FROM tollgate_keys WHERE id IN (\
+         SELECT unhex(substr(value, 65)) FROM json_each($2)) GROUP BY organization \
+         ON CONFLICT (import_id, organization) DO UPDATE SET keys = i.keys + excluded.keys";
     /// Adds a JSON array of organizations with their numbers of keys.
     pub(crate) const COUNT: &str = "INSERT INTO tollgate_imported AS i \
          (import_id, organization, keys, told) \

@@ -4,6 +4,7 @@
 //! database is a [`Backend`] and its migrations. The seam is sealed: it may change with any
 //! release.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use tollgate_core::error::{StoreError, StoreErrorKind};
@@ -58,6 +59,19 @@ pub trait Session: Send {
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Row>>, StoreError>> + Send;
 
+    /// Runs a statement that carries its values, and gives its rows.
+    fn fetch_statement(
+        &mut self,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
+        async move {
+            match statement.sql {
+                Cow::Borrowed(sql) => self.fetch(sql, statement.values).await,
+                Cow::Owned(sql) => self.fetch_composed(sql, statement.values).await,
+            }
+        }
+    }
+
     /// Runs a statement that has one row or none.
     fn fetch_optional(
         &mut self,
@@ -93,7 +107,7 @@ pub trait Transaction: Session {
 #[non_exhaustive]
 pub struct Statement {
     /// The text, which holds no `$` but those of its values.
-    pub sql: &'static str,
+    pub sql: Cow<'static, str>,
     /// The values.
     pub values: Vec<Value>,
 }
@@ -102,6 +116,14 @@ impl Statement {
     /// This statement with these values.
     #[must_use]
     pub const fn new(sql: &'static str, values: Vec<Value>) -> Self {
+        let sql = Cow::Borrowed(sql);
+        Self { sql, values }
+    }
+
+    /// A statement that was put together of parts of this crate.
+    #[must_use]
+    pub const fn composed(sql: String, values: Vec<Value>) -> Self {
+        let sql = Cow::Owned(sql);
         Self { sql, values }
     }
 }

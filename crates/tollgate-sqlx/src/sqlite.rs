@@ -118,7 +118,10 @@ impl Sqlite {
         let writes = options
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
-            .pragma("cache_size", WRITER_CACHE);
+            .pragma("cache_size", WRITER_CACHE)
+            // What a statement that fails half-way has to take back: a file of it is written for
+            // each import's step.
+            .pragma("temp_store", "MEMORY");
         let reads = options.read_only(true).pragma("cache_size", READER_CACHE);
         // Connections live as long as they work; one that does not is closed by whoever finds out.
         let readers = SqlitePoolOptions::new()

@@ -43,34 +43,28 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
+
 use super::{Keyring, KeyringError, NewKey};
 use crate::change::{Actor, Change, ChangeKind};
-use crate::clock::Timestamp;
+use crate::clock::{Steady, Timestamp};
 use crate::deadline::within;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::id::{KeyId, OrgId};
+use crate::id::OrgId;
 use crate::invalid::Invalid;
-use crate::record::{ApiKey, KeyStatus};
-use crate::reply::{BoxFuture, Reply};
+use crate::reply::Reply;
 use crate::secret::KeyDigest;
 use crate::store::{Activation, ImportId, KeyImport};
+use batch::{Batch, Part};
+use pace::Pace;
+
+mod batch;
+mod pace;
 
 /// An import that gave no sign of life for so long was left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 /// Longer than a writer waits for another process.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How many keys the first transaction has; the others are fitted to `STEP`.
-const FIRST: usize = 2_000;
-const FEWEST: usize = 1_000;
-const MOST: usize = 5_000;
-/// How long a step is to take, with the wait for its turn: somebody else's charge waits for so
-/// long. A fast machine takes less for the most.
-const STEP: Duration = Duration::from_millis(300);
-const HALF_STEP: Duration = Duration::from_millis(150);
-/// SQLite asks for its turn every 25 milliseconds, when it has waited for as long as a step.
-const PAUSE: Duration = Duration::from_millis(26);
-/// What takes less time than this leaves time enough.
-const SHORT: Duration = Duration::from_millis(5);
 const ORGANIZATIONS: u32 = 200;
 const REMOVED: u32 = 2_000;
 
@@ -131,9 +125,7 @@ pub struct Import {
     id: Option<ImportId>,
     seen: HashSet<KeyDigest>,
     organizations: HashMap<OrgId, bool>,
-    step: usize,
-    /// How long the last step took.
-    took: Duration,
+    pace: Pace,
 }
 
 impl Keyring {
@@ -183,8 +175,7 @@ impl KeyImporter {
             id: None,
             seen: HashSet::new(),
             organizations: HashMap::new(),
-            step: FIRST,
-            took: Duration::ZERO,
+            pace: Pace::new(),
         };
         if !dry {
             import.remove_left_behind().await?;
@@ -205,34 +196,23 @@ impl Import {
     /// [`KeyringError`] if the store fails; then nothing is known of the batch, and the import is
     /// to be [abandoned](Self::abandon).
     pub async fn add(&mut self, records: Vec<ForeignKey>) -> Result<Vec<RefusedKey>, KeyringError> {
-        let (mut refused, mut good) = (Vec::new(), Vec::with_capacity(records.len()));
-        for (index, record) in records.into_iter().enumerate() {
-            match self.check(&record).await? {
-                Ok(()) => {
-                    let digest = self.keyring.digester.of_sha256(&record.sha256);
-                    good.push((digest, index, record));
-                }
-                Err(error) => refused.push(RefusedKey { index, error }),
+        let mut batch = Batch::new(records, &self.keyring.digester);
+        let mut refused = Vec::new();
+        let mut part = self.part(&mut batch, &mut refused).await?;
+        while let Some(Part { digests, known }) = part {
+            self.pause().await;
+            let known = self.timed(known);
+            // The next is made ready while this one is written.
+            let (known, next) = join(known, self.part(&mut batch, &mut refused)).await;
+            let (known, ended, took) = known?;
+            if self.id.is_some() {
+                self.pace.fit(took);
+                self.pace.leave(ended, took);
             }
-        }
-        // Of two that are the same, the first is the one.
-        good.sort_unstable_by_key(|(digest, index, _)| (*digest.as_bytes(), *index));
-        let mut last = None;
-        good.retain(|(digest, index, _)| {
-            let is_new = last != Some(*digest) && !self.seen.contains(digest);
-            last = Some(*digest);
-            if !is_new {
-                refused.push(RefusedKey::exists(*index));
-            }
-            is_new
-        });
-        let mut good = good.into_iter();
-        loop {
-            let step: Vec<_> = good.by_ref().take(self.step).collect();
-            if step.is_empty() {
-                break;
-            }
-            self.stage(step, &mut refused).await?;
+            let known: HashSet<_> = known.into_iter().collect();
+            let existing = digests.iter().filter(|(digest, _)| known.contains(digest));
+            refused.extend(existing.map(|(_, index)| RefusedKey::exists(*index)));
+            part = next?;
         }
         refused.sort_by_key(|refused| refused.index);
         Ok(refused)
@@ -243,20 +223,20 @@ impl Import {
     /// # Errors
     ///
     /// [`KeyringError`] if the store fails.
-    pub async fn activate(self) -> Result<u64, KeyringError> {
+    pub async fn activate(mut self) -> Result<u64, KeyringError> {
         let Some(id) = self.id else { return Ok(0) };
         loop {
-            let began = self.keyring.now();
-            let change = Change::by(&self.actor, began.wall);
+            self.pause().await;
+            let change = Change::by(&self.actor, self.now());
             let told = self.keyring.tell(ChangeKind::KeyCreated, None, None);
             let activated = self.store.activate_import(id, ORGANIZATIONS, change);
-            let activated = self.ask(activated).await;
+            let activated = self.timed(activated).await;
             drop(told);
-            if let Activation::Done(keys) = activated? {
+            let (activated, ended, took) = activated?;
+            if let Activation::Done(keys) = activated {
                 return Ok(keys);
             }
-            let took = self.keyring.now().steady.since(began.steady);
-            self.pause(took).await;
+            self.pace.leave(ended, took);
         }
     }
 
@@ -270,113 +250,6 @@ impl Import {
             Some(id) => self.remove(id).await,
             None => Ok(()),
         }
-    }
-
-    /// The outer result is the store's, the inner one the record's.
-    async fn check(
-        &mut self,
-        record: &ForeignKey,
-    ) -> Result<Result<(), KeyringError>, KeyringError> {
-        let ForeignKey {
-            new,
-            display_prefix,
-            ..
-        } = record;
-        let checked = new
-            .check(&self.keyring.catalog, self.now())
-            .and_then(|()| self.keyring.format.check_environment(&new.environment))
-            .and_then(|()| check_display_prefix(display_prefix.as_deref()));
-        let checked = checked.map_err(KeyringError::from);
-        if let Err(refused) = checked.and_then(|()| self.keyring.may_grant(&new.permissions)) {
-            return Ok(Err(refused));
-        }
-        let exists = if let Some(exists) = self.organizations.get(&new.organization) {
-            *exists
-        } else {
-            let read = self.store.organization(&new.organization);
-            let exists = self.ask(read).await?.is_some();
-            self.organizations.insert(new.organization.clone(), exists);
-            exists
-        };
-        if exists {
-            return Ok(Ok(()));
-        }
-        let missing = KeyringError::not_found("organization", &new.organization);
-        Ok(Err(missing))
-    }
-
-    /// Stages records that are ordered by their digests.
-    async fn stage(
-        &mut self,
-        step: Vec<(KeyDigest, usize, ForeignKey)>,
-        refused: &mut Vec<RefusedKey>,
-    ) -> Result<(), KeyringError> {
-        let digests: Vec<_> = step
-            .iter()
-            .map(|(digest, index, _)| (*digest, *index))
-            .collect();
-        let known = if let Some(id) = self.id {
-            // Made ready while the others have their turn.
-            let pause = self.pause(self.took);
-            let keys = self.keys(step)?;
-            let staged = self.store.stage_keys(id, keys, self.now());
-            pause.await;
-            let began = self.keyring.now();
-            let known = self.ask(staged).await?;
-            self.took = self.keyring.now().steady.since(began.steady);
-            self.step = fitted(self.step, self.took);
-            known
-        } else {
-            self.seen.extend(digests.iter().map(|(digest, _)| *digest));
-            let digests = digests.iter().map(|(digest, _)| *digest).collect();
-            let known = self.store.known_digests(digests);
-            self.ask(known).await?
-        };
-        let known: HashSet<_> = known.into_iter().collect();
-        let known = digests
-            .into_iter()
-            .filter(|(digest, _)| known.contains(digest));
-        refused.extend(known.map(|(_, index)| RefusedKey::exists(index)));
-        Ok(())
-    }
-
-    /// The keys of records, with ids in the order of their digests.
-    fn keys(
-        &self,
-        step: Vec<(KeyDigest, usize, ForeignKey)>,
-    ) -> Result<Vec<(ApiKey, KeyDigest)>, KeyringError> {
-        let now = self.now();
-        let ids: Result<Vec<_>, _> = step.iter().map(|_| KeyId::new(now)).collect();
-        let mut ids = ids?;
-        ids.sort_unstable();
-        let prefix = self.keyring.catalog.keys().format.foreign.first();
-        let keys = ids.into_iter().zip(step).map(|(id, (digest, _, record))| {
-            let new = record.new;
-            let key = ApiKey {
-                id,
-                organization: new.organization,
-                name: new.name,
-                creator: self.actor.as_str().to_owned(),
-                environment: new.environment,
-                display_prefix: record
-                    .display_prefix
-                    .or_else(|| prefix.cloned())
-                    .unwrap_or_default(),
-                permissions: new.permissions,
-                ip_rules: new.ip_rules,
-                plan: new.plan,
-                limits: new.limits,
-                not_before: new.not_before,
-                expires_at: new.expires_at.or_else(|| self.keyring.default_expiry(now)),
-                status: KeyStatus::Active,
-                created_at: now,
-                rotated_at: None,
-                revoked_at: None,
-                version: 1,
-            };
-            (key, digest)
-        });
-        Ok(keys.collect())
     }
 
     async fn remove_left_behind(&mut self) -> Result<(), KeyringError> {
@@ -397,23 +270,22 @@ impl Import {
 
     async fn remove(&mut self, id: ImportId) -> Result<(), KeyringError> {
         loop {
-            let began = self.keyring.now();
-            let change = Change::by(&self.actor, began.wall);
+            self.pause().await;
+            let change = Change::by(&self.actor, self.now());
             let removed = self.store.remove_import(id, REMOVED, change);
-            if self.ask(removed).await? == 0 {
+            let (removed, ended, took) = self.timed(removed).await?;
+            if removed == 0 {
                 return Ok(());
             }
-            let took = self.keyring.now().steady.since(began.steady);
-            self.pause(took).await;
+            self.pace.leave(ended, took);
         }
     }
 
-    /// Leaves the database to others, from now on, after it was taken for so long.
-    fn pause(&self, took: Duration) -> BoxFuture<()> {
-        if took >= SHORT {
-            self.keyring.clock.sleep(PAUSE)
-        } else {
-            Box::pin(std::future::ready(()))
+    /// Leaves the database to others, for as long as it was to be left since it was last taken.
+    async fn pause(&self) {
+        let left = self.pace.left(self.keyring.now().steady);
+        if !left.is_zero() {
+            self.keyring.clock.sleep(left).await;
         }
     }
 
@@ -421,16 +293,38 @@ impl Import {
         self.keyring.now().wall
     }
 
-    async fn ask<T: Send + 'static>(&self, reply: Reply<T>) -> Result<T, KeyringError> {
-        let answer = within(&*self.keyring.clock, DEADLINE, "the key store", reply).await;
-        answer.map_err(|error| match error.kind() {
-            StoreErrorKind::NotFound => KeyringError::NotFound(
-                "the import is no more: it gave no sign of life for a minute, and another began; \
-                 begin again"
-                    .to_owned(),
-            ),
-            _ => error.into(),
-        })
+    fn ask<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+    ) -> impl Future<Output = Result<T, KeyringError>> + use<T> {
+        let answer = within(&*self.keyring.clock, DEADLINE, "the key store", reply);
+        async move { answer.await.map_err(told) }
+    }
+
+    /// Also says when the answer came, and after how long.
+    fn timed<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+    ) -> impl Future<Output = Result<(T, Steady, Duration), KeyringError>> + use<T> {
+        let clock = Arc::clone(&self.keyring.clock);
+        let began = clock.now().steady;
+        let answer = self.ask(reply);
+        async move {
+            let answer = answer.await?;
+            let ended = clock.now().steady;
+            Ok((answer, ended, ended.since(began)))
+        }
+    }
+}
+
+fn told(error: StoreError) -> KeyringError {
+    match error.kind() {
+        StoreErrorKind::NotFound => KeyringError::NotFound(
+            "the import is no more: it gave no sign of life for a minute, and another began; \
+             begin again"
+                .to_owned(),
+        ),
+        _ => error.into(),
     }
 }
 
@@ -442,29 +336,4 @@ impl RefusedKey {
             error: KeyringError::AlreadyExists(error.to_owned()),
         }
     }
-}
-
-/// How many keys the next step is to have.
-fn fitted(step: usize, took: Duration) -> usize {
-    let next = if took > STEP {
-        step.checked_div(4)
-            .map_or(step, |part| step.saturating_sub(part))
-    } else if took < HALF_STEP {
-        step.saturating_mul(2)
-    } else {
-        step
-    };
-    next.clamp(FEWEST, MOST)
-}
-
-fn check_display_prefix(prefix: Option<&str>) -> Result<(), Invalid> {
-    let Some(prefix) = prefix else { return Ok(()) };
-    if prefix.len() > 32 || !prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let reason = format!(
-            "`{}` is not at most 32 visible ASCII characters",
-            prefix.escape_debug()
-        );
-        return Err(Invalid::new("display prefix", reason));
-    }
-    Ok(())
 }

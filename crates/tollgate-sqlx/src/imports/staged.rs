@@ -49,16 +49,22 @@ const COLUMNS: [Column; 12] = [
     column!(version, key => exact(key.version)?),
 ];
 
-/// The statements that stage keys.
+/// What stages keys.
 pub(super) struct Staged {
-    /// The first, whose text depends on what the keys have in common.
-    pub(super) insert: (String, Vec<Value>),
-    pub(super) then: Vec<Statement>,
+    /// How many there are.
+    pub(super) keys: u64,
+    /// Inserts them. Its text depends on what they have in common.
+    pub(super) insert: Statement,
+    /// Their secrets: a JSON array of texts, each a digest and the id of its key in hexadecimal.
+    pub(super) secrets: String,
+    /// Adds them to the numbers of their organizations.
+    pub(super) count: Statement,
 }
 
 impl Staged {
+    /// None if there are no keys.
     pub(super) fn new(
-        keys: &[&(ApiKey, KeyDigest)],
+        keys: &[(ApiKey, KeyDigest)],
         import: ImportId,
     ) -> Result<Option<Self>, StoreError> {
         let Some((first, _)) = keys.first() else {
@@ -71,21 +77,22 @@ impl Staged {
         }
         let counts: Vec<(&str, u64)> = counts.into_iter().collect();
         let number = import.number();
+        let secrets = keys.iter();
+        let secrets = secrets.map(|(key, digest)| hex(&[digest.as_bytes(), key.id.as_bytes()]));
         Ok(Some(Self {
+            keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
             insert: insert(first, keys, number)?,
-            then: vec![
-                Statement::new(sql::INSERT_SECRETS, values![secrets_of(keys)?]),
-                Statement::new(sql::COUNT, values![number, json(&counts)?]),
-            ],
+            secrets: json(&secrets.collect::<Vec<_>>())?,
+            count: Statement::new(sql::COUNT, values![number, json(&counts)?]),
         }))
     }
 }
 
 fn insert(
     first: &ApiKey,
-    keys: &[&(ApiKey, KeyDigest)],
+    keys: &[(ApiKey, KeyDigest)],
     number: u64,
-) -> Result<(String, Vec<Value>), StoreError> {
+) -> Result<Statement, StoreError> {
     let (mut names, mut selected) = (String::new(), String::new());
     let mut values = values![number];
     let mut differing = Vec::new();
@@ -111,7 +118,7 @@ fn insert(
          SELECT $1, unhex(value->>0), value->>1, value->>2{selected} FROM jsonb_each(${})",
         values.len()
     );
-    Ok((text, values))
+    Ok(Statement::composed(text, values))
 }
 
 /// What is a key's own.
@@ -152,11 +159,4 @@ pub(super) fn hex_of<'a>(
 ) -> Result<String, StoreError> {
     let digests = digests.map(|digest| hex(&[digest.as_bytes()]));
     json(&digests.collect::<Vec<_>>())
-}
-
-/// A JSON array of texts: a digest and the id of its key, in hexadecimal.
-fn secrets_of(keys: &[&(ApiKey, KeyDigest)]) -> Result<String, StoreError> {
-    let secrets = keys.iter();
-    let secrets = secrets.map(|(key, digest)| hex(&[digest.as_bytes(), key.id.as_bytes()]));
-    json(&secrets.collect::<Vec<_>>())
 }

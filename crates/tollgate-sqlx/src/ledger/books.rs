@@ -133,7 +133,7 @@ pub(super) async fn expire(
     let ids: Vec<HoldId> = due.iter().map(|(id, _)| *id).collect();
     let hex: Vec<String> = ids.iter().copied().map(rows::hex).collect();
     let accounts = rows::select_accounts(&[], &hex)?;
-    let accounts = session.fetch(accounts.sql, accounts.values).await?;
+    let accounts = session.fetch_statement(accounts).await?;
     let accounts = accounts.into_iter().map(rows::read_account);
     let mut batch = Batch::of(due, accounts.collect::<Result<Vec<_>, _>>()?);
     for id in &ids {

@@ -137,7 +137,7 @@ pub(super) async fn hold(
     id: HoldId,
 ) -> Result<Option<Hold>, StoreError> {
     let read = select_holds(&[hex(id)])?;
-    let found = session.fetch_optional(read.sql, read.values).await?;
+    let found = session.fetch_statement(read).await?.into_iter().next();
     found.map(|row| Ok(read_hold(row)?.1)).transpose()
 }
 
@@ -245,7 +245,7 @@ pub(super) async fn account(
     organization: &OrgId,
 ) -> Result<Account, StoreError> {
     let read = select_accounts(&[organization], &[])?;
-    let found = session.fetch_optional(read.sql, read.values).await?;
+    let found = session.fetch_statement(read).await?.into_iter().next();
     found.map_or_else(|| Ok(Account::default()), |row| Ok(read_account(row)?.1))
 }
 

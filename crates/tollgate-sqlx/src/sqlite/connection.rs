@@ -272,7 +272,7 @@ impl Drop for WriteTransaction {
 fn joined(statements: Vec<Statement>) -> (String, Vec<Value>) {
     let (mut text, mut values) = (String::new(), Vec::new());
     for statement in statements {
-        let mut rest = statement.sql;
+        let mut rest = &*statement.sql;
         while let Some((before, after)) = rest.split_once('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
             let (number, after) = after.split_at(digits);
