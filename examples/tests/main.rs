@@ -5,6 +5,8 @@
     reason = "a test fails loudly, outside of its functions too"
 )]
 
+mod access;
+mod docs;
 mod quickstart;
 mod running;
 mod tours;
