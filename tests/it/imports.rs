@@ -166,14 +166,14 @@ async fn records_that_are_no_good_are_told_and_the_others_imported() {
 #[tokio::test]
 async fn of_many_records_each_is_imported_once_and_each_twin_told() {
     let app = app_of(catalog(true), |gate| gate).await;
-    let of = |n: usize| foreign(&format!("oldco_{}", n % 5_000));
+    let of = |n: usize| foreign(&format!("oldco_{:08}", n % 5_000));
     let mut import = begin(&app).await.unwrap();
     let refused = import.add((0..9_000).map(of).collect()).await.unwrap();
     assert!(refused.iter().map(|it| it.index).eq(5_000..9_000));
     let again = import.add((0..2_500).map(of).collect()).await.unwrap();
     assert!(again.iter().map(|it| it.index).eq(0..2_500));
     assert_eq!(import.activate().await.unwrap(), 5_000);
-    assert_eq!(status(&app, "oldco_4999").await, 200);
+    assert_eq!(status(&app, "oldco_00004999").await, 200);
 }
 
 #[tokio::test]
