@@ -60,3 +60,8 @@ pub(crate) async fn follow(name: &str) {
 async fn the_quickstart() {
     follow("quickstart").await;
 }
+
+#[tokio::test]
+async fn dataleaks() {
+    follow("dataleaks").await;
+}

@@ -1,0 +1,87 @@
+//! Leaked accounts and cards, told to whom they belong: keys that are bound to a workspace, flat
+//! errors, and nothing that is out of scope.
+//!
+//! ```sh
+//! cargo run --example dataleaks
+//! ```
+//!
+//! The first start makes two workspaces with keys, and prints each secret once, together with a
+//! request for every route. The leaks are samples, and the answers say so. See `--help` for the
+//! flags.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tollgate::Gate;
+use tollgate_admin::{Admin, SessionCookies};
+use tollgate_examples::failure::{self, Failure};
+use tollgate_examples::flags::{self, Flags};
+use tollgate_examples::people::{self, Operator};
+use tollgate_examples::serve;
+use tollgate_examples::tour::Tour;
+
+mod api;
+mod demo;
+mod rotation;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::read(
+        "Leaked accounts and cards for the workspaces that own them, guarded by Tollgate",
+        "tollgate-dataleaks.db",
+    );
+    failure::exit(run(&flags).await)
+}
+
+async fn run(flags: &Flags) -> Result<(), Failure> {
+    flags::log_to_stderr()?;
+    if flags.permissions() {
+        let permissions = |gate: &Gate| api::routes(gate).permissions();
+        return serve::print_permissions(api::catalog()?, permissions).await;
+    }
+    // A port that is in use is told before a database is made.
+    let listener = flags.listen().await?;
+    let store = flags.open().await?;
+    let people = people::cookies(&store);
+    let gate = api::configure(Gate::builder(api::catalog()?))
+        .store(store.clone())
+        .sessions(people.clone())
+        .build()
+        .await?;
+    let served = serve(flags, listener, &gate, people).await;
+    gate.shutdown().await;
+    store.close().await;
+    served
+}
+
+async fn serve(
+    flags: &Flags,
+    listener: TcpListener,
+    gate: &Gate,
+    people: SessionCookies,
+) -> Result<(), Failure> {
+    let admin = Admin::new(gate).with_sign_in(people.clone()).routes();
+    let app = api::routes(gate)
+        .with_state(demo::watchlists()?)
+        .nest("/admin", admin)
+        .into_service()?;
+    rotation::warn(gate).await?;
+    match demo::make(gate)
+        .await
+        .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
+    {
+        Some(demo) => {
+            let operator = Operator::make(people.accounts()).await?;
+            let mut tour = Tour::new(listener.local_addr()?);
+            demo.guide(&mut tour);
+            operator.guide(&mut tour, demo::ACTIVE, None);
+            writeln!(
+                io::stdout(),
+                "{demo}\nTry them in another terminal:\n\n{tour}"
+            )?;
+        }
+        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+    }
+    serve::until_interrupted(listener, app).await
+}
