@@ -26,6 +26,12 @@ pub(crate) const ROTATE_AFTER: Duration = Duration::from_secs(60 * 86_400);
 /// The longest body, in bytes: more than the longest watchlist takes.
 pub(crate) const LONGEST_BODY: usize = 64 * 1024;
 
+/// How many watchlists a workspace may have.
+pub(crate) const MOST_WATCHLISTS: usize = 100;
+
+/// How many domains, addresses and BINs a watchlist may name.
+pub(crate) const MOST_TARGETS: usize = 100;
+
 /// No scopes: what a key may ask for follows from the workspace that it is bound to.
 pub(crate) fn catalog() -> Result<Catalog, Failure> {
     let catalog = Catalog::builder()

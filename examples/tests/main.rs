@@ -1,11 +1,13 @@
 //! The examples, as whoever meets them first, and as their documents say.
 #![expect(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails loudly, outside of its functions too"
 )]
 
 mod access;
+mod dataleaks;
 mod docs;
 mod quickstart;
 mod running;

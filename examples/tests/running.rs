@@ -59,18 +59,22 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(name: &str, directory: &Path) -> Self {
-        let mut child = example(name, directory)
-            .args(["--listen", "127.0.0.1:0"])
-            .spawn()
-            .unwrap();
+        Self::of(example(name, directory)).await
+    }
+
+    /// An example that is set up already, but for where it listens.
+    pub(crate) async fn of(mut command: Command) -> Self {
+        let command = command.args(["--listen", "127.0.0.1:0"]);
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = Vec::new();
         loop {
             let line = tokio::time::timeout(PATIENCE, stdout.next_line());
             let Some(line) = line.await.unwrap().unwrap() else {
                 let mut told = String::new();
-                let mut stderr = child.stderr.take().unwrap();
-                stderr.read_to_string(&mut told).await.unwrap();
+                if let Some(mut stderr) = child.stderr.take() {
+                    stderr.read_to_string(&mut told).await.unwrap();
+                }
                 panic!("it ended before it listened: {told}");
             };
             let listens = line.starts_with("listening on http://");

@@ -14,12 +14,7 @@ use uuid::Uuid;
 
 use super::extract::Body;
 use super::inputs::{Bin, Domain, Email};
-
-/// How many watchlists a workspace may have.
-pub(crate) const MOST_WATCHLISTS: usize = 100;
-
-/// How many domains, addresses and BINs one may name.
-pub(crate) const MOST_TARGETS: usize = 100;
+use super::{MOST_TARGETS, MOST_WATCHLISTS};
 
 const LONGEST_NAME: usize = 100;
 
