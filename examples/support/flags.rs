@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use tokio::net::TcpListener;
 use tollgate_sqlx::SqliteStore;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +18,7 @@ pub struct Flags {
     listen: Setting,
     database: Setting,
     permissions: bool,
+    switched_on: bool,
 }
 
 #[derive(Debug, Parser)]
@@ -54,23 +55,41 @@ impl Flags {
     /// `about` says what the example is, `database` where it keeps keys unless told otherwise.
     #[must_use]
     pub fn read(about: &'static str, database: &'static str) -> Self {
-        let command = Arguments::command()
-            .about(about)
-            .mut_arg("database", |arg| {
-                arg.required(false).default_value(database)
-            });
-        let matches = command.get_matches();
-        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Self::parse(&command(about, database).get_matches())
+    }
+
+    /// The same for an example that has one switch of its own: its name, such as `allow-this`, and
+    /// what `--help` says of it.
+    #[must_use]
+    pub fn read_with_switch(
+        about: &'static str,
+        database: &'static str,
+        (name, help): (&'static str, &'static str),
+    ) -> Self {
+        let switch = Arg::new(name)
+            .long(name)
+            .help(help)
+            .action(ArgAction::SetTrue);
+        let matches = command(about, database).arg(switch).get_matches();
+        Self {
+            switched_on: matches.get_flag(name),
+            ..Self::parse(&matches)
+        }
+    }
+
+    fn parse(matches: &ArgMatches) -> Self {
+        let arguments = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
         Self {
             listen: Setting {
                 value: arguments.listen,
-                source: source(&matches, "listen", "--listen", "TOLLGATE_LISTEN"),
+                source: source(matches, "listen", "--listen", "TOLLGATE_LISTEN"),
             },
             database: Setting {
                 value: arguments.database,
-                source: source(&matches, "database", "--database", "TOLLGATE_DATABASE"),
+                source: source(matches, "database", "--database", "TOLLGATE_DATABASE"),
             },
             permissions: arguments.permissions,
+            switched_on: false,
         }
     }
 
@@ -78,6 +97,12 @@ impl Flags {
     #[must_use]
     pub const fn permissions(&self) -> bool {
         self.permissions
+    }
+
+    /// Whether the example's own switch was named.
+    #[must_use]
+    pub const fn switched_on(&self) -> bool {
+        self.switched_on
     }
 
     /// Where the database is, without the scheme of its URL.
@@ -155,6 +180,14 @@ pub fn log_to_stderr() -> Result<(), Failure> {
         .with_writer(io::stderr)
         .init();
     Ok(())
+}
+
+fn command(about: &'static str, database: &'static str) -> Command {
+    Arguments::command()
+        .about(about)
+        .mut_arg("database", |arg| {
+            arg.required(false).default_value(database)
+        })
 }
 
 fn source(
