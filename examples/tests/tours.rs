@@ -64,4 +64,6 @@ async fn the_quickstart() {
 #[tokio::test]
 async fn dataleaks() {
     follow("dataleaks").await;
+async fn classify_jobs() {
+    follow("classify_jobs").await;
 }
