@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod classify_jobs;
 mod dataleaks;
 mod docs;
 mod quickstart;
