@@ -97,16 +97,20 @@ impl Running {
 
     /// Each printed request, with the status that is printed above it. A body may have lines.
     pub(crate) fn promised(&self) -> Vec<(u16, String)> {
-        let printed = self.printed.join("\n");
+        let mut lines = self.printed.iter();
         let mut promised = Vec::new();
-        for request in printed
-            .split("\n\n")
-            .flat_map(|part| part.split("# ").skip(1))
-        {
-            let (comment, line) = request.split_once('\n').unwrap_or_default();
-            if let (Some(status), true) = (comment.get(..3), line.starts_with("curl ")) {
-                promised.push((status.parse().unwrap(), line.to_owned()));
+        while let Some(line) = lines.next() {
+            let comment = line.strip_prefix("# ").and_then(|it| it.get(..3));
+            let Some(status) = comment.and_then(|status| status.parse().ok()) else {
+                continue;
+            };
+            let mut request = lines.next().unwrap().clone();
+            assert!(request.starts_with("curl "), "{request}");
+            while ends_within_quotes(&request) {
+                request.push('\n');
+                request.push_str(lines.next().unwrap());
             }
+            promised.push((status, request));
         }
         promised
     }
@@ -125,6 +129,20 @@ impl Running {
     pub(crate) async fn interrupt(mut self) {
         self.child.kill().await.unwrap();
     }
+}
+
+/// Whether a shell would go on reading on the next line.
+fn ends_within_quotes(text: &str) -> bool {
+    let mut quoted = false;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\'' => quoted = !quoted,
+            '\\' if !quoted => drop(characters.next()),
+            _ => {}
+        }
+    }
+    quoted
 }
 
 /// The words of a line, as a shell reads them.

@@ -66,4 +66,6 @@ async fn dataleaks() {
     follow("dataleaks").await;
 async fn classify_jobs() {
     follow("classify_jobs").await;
+async fn the_phishing_lab() {
+    follow("phishing_lab").await;
 }
