@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate::Denial;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::scope::Scope;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::extract::{Nothing, Params};
+use crate::extract::Params;
 use crate::manager::Manager;
 use crate::page::One;
 
@@ -19,7 +19,7 @@ use crate::page::One;
 pub(crate) struct CatalogView {
     /// What keys look like, and how long they live.
     keys: KeysView,
-    /// The scopes, in declared order.
+    /// The scopes that a key can be given, in declared order; legacy ones if they are asked for.
     scopes: Vec<ScopeView>,
     /// The presets, in declared order.
     presets: Vec<PresetView>,
@@ -108,20 +108,31 @@ pub(crate) struct PlanView {
     numbers: Value,
 }
 
+/// How much of it is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CatalogParams {
+    /// `true` for legacy scopes too, which no key can be given any more.
+    legacy: Option<bool>,
+}
+
 /// Shows what is declared, for whoever makes a key.
 #[utoipa::path(
-    get, path = "/catalog", tag = "catalog",
+    get, path = "/catalog", tag = "catalog", params(CatalogParams),
     responses((status = 200, description = "What is declared", body = One<CatalogView>))
 )]
 pub(crate) async fn show(
     manager: Manager,
-    Params(Nothing {}): Params<Nothing>,
+    Params(params): Params<CatalogParams>,
 ) -> Result<Json<One<CatalogView>>, Denial> {
-    let data = view(manager.desk.gate.catalog());
+    let legacy = params.legacy.unwrap_or(false);
+    let data = view(manager.desk.gate.catalog(), legacy);
     Ok(Json(One { data }))
 }
 
-fn view(catalog: &Catalog) -> CatalogView {
+fn view(catalog: &Catalog, legacy: bool) -> CatalogView {
+    let listed = |scope: &Scope| legacy || scope.is_assignable();
     let keys = catalog.keys();
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
     let environments = keys.format.environments.iter();
@@ -152,13 +163,17 @@ fn view(catalog: &Catalog) -> CatalogView {
             max_lifetime: seconds(keys.max_lifetime),
             rotation_age: seconds(keys.rotation_age),
         },
-        scopes: catalog.scopes().map(|of| scope(catalog, of)).collect(),
+        scopes: catalog
+            .scopes()
+            .filter(|scope| listed(scope))
+            .map(|of| scope(catalog, of, listed))
+            .collect(),
         presets: presets.collect(),
         plans: plans.collect(),
     }
 }
 
-fn scope(catalog: &Catalog, scope: &Scope) -> ScopeView {
+fn scope(catalog: &Catalog, scope: &Scope, listed: impl Fn(&Scope) -> bool) -> ScopeView {
     let granted = catalog.closure([&scope.name]);
     let names = catalog.names(&granted);
     let all = names.iter().filter_map(|name| catalog.scope(name));
@@ -168,7 +183,7 @@ fn scope(catalog: &Catalog, scope: &Scope) -> ScopeView {
         description: scope.description.clone(),
         implies: names
             .iter()
-            .filter(|name| **name != scope.name)
+            .filter(|name| **name != scope.name && catalog.scope(name).is_some_and(&listed))
             .map(|name| (*name).to_owned())
             .collect(),
         plan: scope.plan.clone(),

@@ -244,6 +244,18 @@ impl Catalog {
         refused.or(())
     }
 
+    /// What to tell whoever manages a key that holds these names: of each that is on its way out,
+    /// what to use in its place.
+    pub fn deprecations<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Vec<String> {
+        let names = names.into_iter();
+        let told = names.filter_map(|name| {
+            let scope = self.scope(name.as_ref())?;
+            let remedy = scope.deprecated.as_ref()?;
+            Some(format!("`{}` is deprecated: {remedy}", scope.name))
+        });
+        told.collect()
+    }
+
     /// The names of the scopes in a set of this catalog, in declared order.
     #[must_use]
     pub fn names(&self, set: &ScopeSet) -> Vec<&str> {

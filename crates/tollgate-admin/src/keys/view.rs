@@ -80,6 +80,9 @@ pub(crate) struct KeyView {
     pub(crate) rotation_due: bool,
     /// Whether it expires within seven days.
     pub(crate) expires_soon: bool,
+    /// Which of its scopes are on their way out, and what to use in their place.
+    #[schema(example = json!([]))]
+    pub(crate) warnings: Vec<String>,
     /// The secret before the last rotation, as long as it is good.
     pub(crate) old_secret: Option<OldSecret>,
 }
@@ -123,7 +126,7 @@ impl KeyView {
                 requests: usage.with_old_secret,
                 last_address: usage.last_address,
             });
-        let (preset, scopes) = match key.permissions {
+        let (preset, scopes): (_, Vec<String>) = match key.permissions {
             Permissions::Scopes(scopes) => (None, scopes.into_iter().collect()),
             Permissions::Preset(name) => {
                 let scopes = catalog.preset(&name).map(|preset| preset.scopes.clone());
@@ -145,6 +148,7 @@ impl KeyView {
                 .limits
                 .and_then(|limits| serde_json::to_value(limits).ok()),
             preset,
+            warnings: catalog.deprecations(&scopes),
             scopes,
             ip_rules: (&key.ip_rules).into(),
             creator: key.creator,

@@ -11,6 +11,7 @@
 mod bodies;
 mod bounds;
 mod canary;
+mod catalog;
 mod csrf;
 mod explain;
 mod isolation;

@@ -66,7 +66,7 @@ pub(crate) fn catalog() -> Catalog {
         "iocs:write" = { description = "Submit indicators", implies = ["iocs:read"], reserved = true }
         "keys:admin" = { description = "For owners to give", granted_by = "owner", reserved = true }
         "api:full" = { description = "Everything", implies = "everything" }
-        "old:read" = { description = "Of old", legacy = true }
+        "old:read" = { description = "Of old", legacy = true, deprecated = "use iocs:read" }
 
         [presets]
         reader = ["iocs:read"]

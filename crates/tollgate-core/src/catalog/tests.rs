@@ -108,6 +108,10 @@ fn the_phishing_lab_expands_as_documented() {
         granted(&catalog, &["api:full"]).len(),
         catalog.scopes().len()
     );
+    assert_eq!(
+        catalog.deprecations(["lab:read", "phishing:read", "nope"]),
+        ["`lab:read` is deprecated: use granular permissions"]
+    );
     let path = catalog.explain(["ai:chat", "phishing:read"], "enrichment:read");
     assert_eq!(path.unwrap(), ["phishing:read", "enrichment:read"]);
     assert_eq!(catalog.explain(["phishing:read"], "phishing:ai"), None);
