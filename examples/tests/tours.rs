@@ -68,4 +68,6 @@ async fn classify_jobs() {
     follow("classify_jobs").await;
 async fn the_phishing_lab() {
     follow("phishing_lab").await;
+async fn the_mailer() {
+    follow("mailer").await;
 }
