@@ -11,7 +11,7 @@ use tollgate_examples::failure::Failure;
 use tollgate_examples::people::COOKIES;
 use tollgate_examples::tour::{Curl, Tour};
 
-use crate::api::{FULL_ACCESS, PLAN, SENDING_ONLY};
+use super::api::{FULL_ACCESS, PLAN, SENDING_ONLY};
 
 /// The organization that most of the keys belong to. It is made last.
 pub(crate) const ORGANIZATION: &str = "acme";
@@ -64,8 +64,12 @@ impl Keys {
         self.guide_sending(tour);
         for (status, about, request) in [
             (200, "the emails that were sent", Curl::get("/emails")),
-            (200, "the email above", Curl::get("/emails/email_1")),
-            (200, "and its events", Curl::get("/emails/email_1/events")),
+            (200, "one of them", Curl::get("/emails/email_welcome")),
+            (
+                200,
+                "what happened to it",
+                Curl::get("/emails/email_welcome/events"),
+            ),
             (200, "the projects", Curl::get("/projects")),
         ] {
             tour.add(status, about, request.bearer(&self.ci.secret));

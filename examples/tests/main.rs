@@ -10,6 +10,7 @@ mod access;
 mod classify_jobs;
 mod dataleaks;
 mod docs;
+mod mailer;
 mod phishing_lab;
 mod quickstart;
 mod running;

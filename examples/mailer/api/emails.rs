@@ -17,17 +17,17 @@ use super::webhooks::Webhook;
 pub(crate) const NOT_SENT: &str = "Recorded only: this example sends nothing over the network.";
 
 /// What a caller asks for: a subject and a text, or a template with its variables.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewEmail {
-    from: String,
-    to: Vec<String>,
-    subject: Option<String>,
-    text: Option<String>,
-    template: Option<String>,
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) text: Option<String>,
+    pub(crate) template: Option<String>,
     #[serde(default)]
-    variables: BTreeMap<String, String>,
-    project: Option<String>,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) project: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -83,7 +83,8 @@ pub(crate) async fn events(
 }
 
 impl NewEmail {
-    fn written(self, records: &Records, now: &str) -> Result<Email, Denial> {
+    /// The email, if it can be sent from here and all that it names is there.
+    pub(crate) fn written(self, records: &Records, now: &str) -> Result<Email, Denial> {
         let domain = checks::email("from", &self.from)?;
         if !records.domains.iter().any(|stored| {
             stored.record.is_verified() && stored.record.name.eq_ignore_ascii_case(domain)

@@ -10,7 +10,7 @@ use tollgate::{Denial, DenialKind};
 use super::account::{Account, Records};
 
 /// How many records of a kind an organization has at most.
-pub(crate) const MOST_RECORDS: usize = 200;
+const MOST_RECORDS: usize = 200;
 
 /// A kind of record.
 pub(crate) trait Record: Clone + Serialize + Send + 'static {

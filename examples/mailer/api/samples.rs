@@ -1,4 +1,4 @@
-//! The records that two organizations start with, for the requests that the example prints.
+//! The records that two organizations have from the start, for requests to be tried with.
 
 use tollgate::Gate;
 use tollgate::core::id::OrgId;
@@ -7,7 +7,7 @@ use tollgate_examples::failure::Failure;
 use super::account::{Account, Mailer};
 use super::contacts::Contact;
 use super::domains::Domain;
-use super::emails::EventKind;
+use super::emails::{EventKind, NewEmail};
 use super::lists::List;
 use super::projects::Project;
 use super::records::{Record, Stored};
@@ -19,13 +19,13 @@ impl Mailer {
     /// A mailer with records of `acme`, and a domain and a template of `globex`.
     pub(crate) fn with_samples(gate: &Gate) -> Result<Self, Failure> {
         let mailer = Self::new(gate);
-        fill_acme(&mailer.account(OrgId::new("acme")?));
+        fill_acme(&mailer.account(OrgId::new("acme")?))?;
         fill_globex(&mailer.account(OrgId::new("globex")?));
         Ok(mailer)
     }
 }
 
-fn fill_acme(account: &Account) {
+fn fill_acme(account: &Account) -> Result<(), Failure> {
     put(account, "newsletter", project("Newsletter"));
     put(account, "shop", project("Shop"));
     put(account, "acme", verified("acme.example", account));
@@ -50,6 +50,9 @@ fn fill_acme(account: &Account) {
     }
     put(account, "oslo", segment("Oslo"));
     put(account, "bergen", segment("Bergen"));
+    let email = welcome_to_ann().written(&account.records(), &account.now())?;
+    put(account, "welcome", email);
+    Ok(())
 }
 
 fn fill_globex(account: &Account) {
@@ -88,6 +91,18 @@ fn welcome() -> Template {
         name: "Welcome".to_owned(),
         subject: "Welcome, {{name}}".to_owned(),
         text: "Hello {{name}}, you are on the plan {{ plan }}.".to_owned(),
+    }
+}
+
+fn welcome_to_ann() -> NewEmail {
+    let variables = [("name", "Ann"), ("plan", "pro")];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    NewEmail {
+        from: "hello@acme.example".to_owned(),
+        to: vec!["ann@customer.example".to_owned()],
+        template: Some("template_welcome".to_owned()),
+        variables: variables.map(owned).into(),
+        ..NewEmail::default()
     }
 }
 
