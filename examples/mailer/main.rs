@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The first start makes two organizations with keys, and prints each secret once, together with
-//! requests to try them with. Nothing is ever sent: what would leave the machine is recorded. See
-//! `--help` for the flags.
+//! requests to try them with. Keys are in the database; templates, contacts and all else are in
+//! memory, and begin anew with each start. Nothing is ever sent: what would leave the machine is
+//! recorded. See `--help` for the flags.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
