@@ -62,12 +62,21 @@ async fn the_quickstart() {
 }
 
 #[tokio::test]
-async fn dataleaks() {
-    follow("dataleaks").await;
-async fn classify_jobs() {
-    follow("classify_jobs").await;
 async fn the_phishing_lab() {
     follow("phishing_lab").await;
+}
+
+#[tokio::test]
+async fn classify_jobs() {
+    follow("classify_jobs").await;
+}
+
+#[tokio::test]
+async fn dataleaks() {
+    follow("dataleaks").await;
+}
+
+#[tokio::test]
 async fn the_mailer() {
     follow("mailer").await;
 }
