@@ -60,8 +60,13 @@ impl Asked {
         let of_header = |value: &http::HeaderValue| watch.find(value.as_bytes());
         let key = request.headers().values().find_map(of_header);
         let headers = request.headers().iter().map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            (name.to_string(), watch.hide(&value))
+            let value = watch.hide(&String::from_utf8_lossy(value.as_bytes()));
+            let value = if name == http::header::COOKIE {
+                names_of(&value)
+            } else {
+                value
+            };
+            (name.to_string(), value)
         });
         Self {
             method: request.method().to_string(),
@@ -376,6 +381,15 @@ impl Answer {
         let _ = write!(line, " \"$ORIGIN{uri}\"");
         line
     }
+}
+
+/// Cookies without their values, which may be sessions.
+fn names_of(cookies: &str) -> String {
+    let hidden = cookies.split(';').map(|cookie| {
+        let name = cookie.split('=').next().unwrap_or_default().trim();
+        format!("{name}=(hidden)")
+    });
+    hidden.collect::<Vec<_>>().join("; ")
 }
 
 /// What a failure shows of a body.

@@ -129,7 +129,8 @@ async fn a_failure_says_what_was_asked_and_keeps_the_secret() {
     let (kit, app) = kit().await;
     let reader = kit.key("acme").scopes(["iocs:read"]).make().await;
     let claim = async {
-        let answer = app.post("/iocs?x=1").key(&reader).json("{}").send().await;
+        let call = app.post("/iocs?x=1").key(&reader).json("{}");
+        let answer = call.cookie("a=canary; b=canary").send().await;
         answer.assert_success();
     };
     let said = failure(claim).await;
@@ -142,10 +143,12 @@ async fn a_failure_says_what_was_asked_and_keeps_the_secret() {
         "scopes       insufficient_permissions: ",
         "curl -i -X POST",
         "--data-binary '{}'",
+        "cookie: a=(hidden); b=(hidden)",
     ] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
     assert!(!said.contains(reader.secret()), "{said}");
+    assert!(!said.contains("canary"), "{said}");
 
     let claim = async {
         let answer = app.get("/iocs").key(&reader).send().await;
@@ -229,6 +232,8 @@ async fn a_limiter_fails_when_it_is_told_to() {
 }
 
 const TABLE: &str = "\
+Each endpoint has its own path, and the permission that it needs stands beside it.
+
 Method,Path,Permission,Credits
 GET,/iocs,iocs:read,2
 POST,/iocs,iocs:write,0

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holder, Matrix, MatrixRow, Verdict};
 
+/// How many words the head of a column has at most.
+const MOST_WORDS: usize = 4;
+
 /// What an app's documentation says of its routes: method, path, permission and credits, perhaps
 /// a plan.
 #[derive(Clone, Debug, Default)]
@@ -223,6 +226,10 @@ impl Columns {
     fn of(head: &[String]) -> Option<Self> {
         let mut columns = Self::default();
         for (at, name) in head.iter().enumerate() {
+            // A sentence is no head, whatever it speaks of.
+            if name.split_whitespace().count() > MOST_WORDS {
+                continue;
+            }
             let name = name.to_lowercase();
             let is = |part: &str| name.contains(part);
             let column = if is("endpoint") || is("path") || is("route") {
