@@ -27,6 +27,10 @@ test:
 openapi cases="100" seed="1":
     tests/openapi/run {{ cases }} {{ seed }}
 
+# Can other people's validators, clients and parsers read each format of threat_intel? Installs them.
+formats:
+    tests/formats/run
+
 # Are there no more instructions, allocations and bytes than before?
 count:
     tests/benches/run check

@@ -79,4 +79,6 @@ async fn dataleaks() {
 #[tokio::test]
 async fn the_mailer() {
     follow("mailer").await;
+async fn threat_intel() {
+    follow("threat_intel").await;
 }

@@ -1,0 +1,85 @@
+//! Threat intelligence as an API: indicators, articles, look-ups, detection rules and a TAXII server,
+//! with formats and a look-back by plan.
+//!
+//! ```sh
+//! cargo run --example threat_intel
+//! ```
+//!
+//! The first start makes two organizations with keys, and prints each secret once, together with
+//! requests to try them with. See `--help` for the flags. All intelligence is bundled sample data.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tollgate::Gate;
+use tollgate_admin::{Admin, SessionCookies};
+use tollgate_examples::failure::{self, Failure};
+use tollgate_examples::flags::{self, Flags};
+use tollgate_examples::people::{self, Operator};
+use tollgate_examples::serve;
+use tollgate_examples::tour::Tour;
+
+use crate::api::Intel;
+
+mod api;
+mod demo;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::read(
+        "Threat intelligence in many formats, guarded by Tollgate",
+        "tollgate-threat-intel.db",
+    );
+    failure::exit(run(&flags).await)
+}
+
+async fn run(flags: &Flags) -> Result<(), Failure> {
+    flags::log_to_stderr()?;
+    if flags.permissions() {
+        let permissions = |gate: &Gate| api::routes(gate).permissions();
+        return serve::print_permissions(api::catalog()?, permissions).await;
+    }
+    let listener = flags.listen().await?;
+    let store = flags.open().await?;
+    let people = people::cookies(&store).named(api::SESSION_COOKIE)?;
+    let gate = api::configure(Gate::builder(api::catalog()?))
+        .store(store.clone())
+        .sessions(people.clone())
+        .build()
+        .await?;
+    let served = serve(flags, listener, &gate, people).await;
+    gate.shutdown().await;
+    store.close().await;
+    served
+}
+
+async fn serve(
+    flags: &Flags,
+    listener: TcpListener,
+    gate: &Gate,
+    people: SessionCookies,
+) -> Result<(), Failure> {
+    let admin = Admin::new(gate).with_sign_in(people.clone()).routes();
+    let app = api::routes(gate)
+        .with_state(Intel::samples(gate)?)
+        .nest("/admin", admin)
+        .into_service()?;
+    match demo::make(gate)
+        .await
+        .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
+    {
+        Some(keys) => {
+            let operator = Operator::make(people.accounts()).await?;
+            let mut tour = Tour::new(listener.local_addr()?);
+            operator.guide(&mut tour, demo::PRO, Some("read:iocs"));
+            keys.guide(&mut tour);
+            writeln!(
+                io::stdout(),
+                "{keys}\nTry them in another terminal:\n\n{tour}"
+            )?;
+        }
+        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+    }
+    serve::until_interrupted(listener, app).await
+}
