@@ -6,6 +6,9 @@ use super::{Holder, Matrix, MatrixRow, Verdict};
 
 /// How many words the head of a column has at most.
 const MOST_WORDS: usize = 4;
+/// How a route that demands a plan denies a lower one, and how one that demands a feature does.
+const LOW: &str = "plan_required";
+const LACKING: &str = "entitlement_required";
 
 /// What an app's documentation says of its routes: method, path, permission and credits, perhaps
 /// a plan.
@@ -35,6 +38,8 @@ enum Who {
     AnyKey,
     /// Keys with one of these, each a list of which all are needed.
     Scopes(Vec<BTreeSet<String>>),
+    /// People who are signed in, and no key.
+    Session,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,8 +64,8 @@ impl Documented {
     /// called: `Method`, `Path` or `Endpoint` (`POST /iocs` is both), `Permission` or `Scope`,
     /// `Credits`, `Plan`; others are passed over.
     ///
-    /// A permission is `None` or `public`, `any key`, a scope, or several with `or` or `and`
-    /// between them. Credits are a number, `3/indicator`, or `dynamic`.
+    /// A permission is `None` or `public`, `any key`, `session`, a scope, or several with `or` or
+    /// `and` between them. Credits are a number, `3/indicator`, or `dynamic`.
     ///
     /// # Panics
     ///
@@ -106,7 +111,8 @@ impl Documented {
         self
     }
 
-    /// The plans, the lowest first, for a table with a column for them.
+    /// The plans, the lowest first, for a table with a column for them. It makes no difference
+    /// whether a plan is demanded or a feature that lower ones lack.
     pub fn plans<'a>(mut self, plans: impl IntoIterator<Item = &'a str>) -> Self {
         self.plans = plans.into_iter().map(str::to_owned).collect();
         self
@@ -141,6 +147,7 @@ impl Documented {
             };
             let same = match wanted {
                 None => *really == Verdict::Reached,
+                Some(LOW) => [LOW, LACKING].map(Verdict::Denied).contains(really),
                 Some(code) => *really == Verdict::Denied(code),
             };
             if !same {
@@ -178,6 +185,7 @@ impl Documented {
         const LACKS: &str = "insufficient_permissions";
         let scopes = match &row.who {
             Who::Everybody => return Some(None),
+            Who::Session => return Some(Some("session_required")),
             _ if *holder == Holder::Nobody => return Some(Some("missing_api_key")),
             Who::AnyKey => &Vec::new(),
             Who::Scopes(scopes) => scopes,
@@ -203,7 +211,7 @@ impl Documented {
                     Some(wanted) => place(plan)? < place(wanted)?,
                     None => false,
                 };
-                Some(low.then_some("plan_required"))
+                Some(low.then_some(LOW))
             }
         }
     }
@@ -277,6 +285,9 @@ fn who(text: &str) -> Who {
     let lower = text.to_lowercase();
     if lower.is_empty() || lower.starts_with("none") || lower.contains("public") || lower == "-" {
         return Who::Everybody;
+    }
+    if lower == "session" {
+        return Who::Session;
     }
     if lower.starts_with("any key") || lower.contains("authenticated") {
         return Who::AnyKey;
