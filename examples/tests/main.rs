@@ -14,4 +14,5 @@ mod mailer;
 mod phishing_lab;
 mod quickstart;
 mod running;
+mod threat_intel;
 mod tours;
