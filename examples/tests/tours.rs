@@ -79,6 +79,9 @@ async fn dataleaks() {
 #[tokio::test]
 async fn the_mailer() {
     follow("mailer").await;
+}
+
+#[tokio::test]
 async fn threat_intel() {
     follow("threat_intel").await;
 }

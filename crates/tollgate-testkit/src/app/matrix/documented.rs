@@ -6,6 +6,7 @@ use super::{Holder, Matrix, MatrixRow, Verdict};
 
 /// How many words the head of a column has at most.
 const MOST_WORDS: usize = 4;
+
 /// How a route that demands a plan denies a lower one, and how one that demands a feature does.
 const LOW: &str = "plan_required";
 const LACKING: &str = "entitlement_required";
