@@ -49,12 +49,12 @@ async fn a_report_is_paid_for_if_there_is_one() {
         let path = format!("/iocs/{value}/report");
         app.get(&path).key(&analyst).send().await
     };
-    let found = report("evil.example").await;
-    found.assert_consumed(Consumed::rate(1).credits(5));
     let missing = report("fine.example").await;
     missing
         .assert_status(404)
         .assert_consumed(Consumed::rate(1));
+    let found = report("evil.example").await;
+    found.assert_consumed(Consumed::rate(1).credits(5));
     let unpaid = report("evil.example").await;
     unpaid.assert_denied("insufficient_credits");
     assert_eq!(app.kit().balance("acme").available(), 3);
