@@ -1,23 +1,23 @@
 //! The answer to a call, and what can be claimed of it.
 
-use std::fmt::{self, Write as _};
-use std::net::IpAddr;
+use std::fmt;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use futures_util::FutureExt as _;
+use http::HeaderMap;
 use http::response::Parts;
-use http::{HeaderMap, Request};
 use serde_json::Value;
 use tollgate::DenialKind;
-use tollgate_core::clock::{Clock as _, Timestamp};
 use tollgate_core::explain::{Step, Verdict};
-use tollgate_core::id::{KeyId, OrgId};
+use tollgate_core::id::KeyId;
 
+use crate::app::answer::asked::shortened;
 use crate::app::consumed::Consumed;
 use crate::app::gate::TestGate;
 
-/// How much of a body a failure shows.
-const SHOWN: usize = 2_000;
+pub(super) use self::asked::Asked;
+
+mod asked;
 
 /// The whole answer to a call.
 ///
@@ -33,52 +33,6 @@ pub struct Answer {
     body: Option<Bytes>,
     denial: Option<DenialKind>,
     units: u64,
-}
-
-/// What was asked, for the message of a failure.
-pub(super) struct Asked {
-    method: String,
-    uri: String,
-    headers: Vec<(String, String)>,
-    body: String,
-    client: IpAddr,
-    proxies: Vec<IpAddr>,
-    key: Option<(KeyId, OrgId)>,
-    at: Timestamp,
-}
-
-impl Asked {
-    pub(super) fn new(
-        kit: &TestGate,
-        request: &Request<Body>,
-        body: &Bytes,
-        client: IpAddr,
-        proxies: &[IpAddr],
-    ) -> Self {
-        let watch = &kit.0.watch;
-        let uri = request.uri().to_string();
-        let of_header = |value: &http::HeaderValue| watch.find(value.as_bytes());
-        let key = request.headers().values().find_map(of_header);
-        let headers = request.headers().iter().map(|(name, value)| {
-            let value = watch.hide(&String::from_utf8_lossy(value.as_bytes()));
-            let value = if name == http::header::COOKIE {
-                names_of(&value)
-            } else {
-                value
-            };
-            (name.to_string(), value)
-        });
-        Self {
-            method: request.method().to_string(),
-            headers: headers.collect(),
-            body: watch.hide(&shortened(body)),
-            client,
-            proxies: proxies.to_vec(),
-            key: key.or_else(|| watch.find(uri.as_bytes())),
-            uri: watch.hide(&uri),
-            at: kit.clock().now().wall,
-        }
-    }
 }
 
 impl Answer {
@@ -278,32 +232,7 @@ impl Answer {
 /// All that is known of the call.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Asked {
-            method,
-            uri,
-            headers,
-            body,
-            client,
-            proxies,
-            key,
-            at,
-        } = &self.asked;
-        writeln!(f, "\n  {method} {uri} from {client} at {at}")?;
-        if !proxies.is_empty() {
-            writeln!(f, "  through {proxies:?}")?;
-        }
-        match key {
-            Some((key, organization)) => {
-                writeln!(f, "  as key {key} of {}", organization.as_str())?;
-            }
-            None => writeln!(f, "  with no key that the test made")?,
-        }
-        for (name, value) in headers {
-            writeln!(f, "  {name}: {value}")?;
-        }
-        if !body.is_empty() {
-            writeln!(f, "\n  {body}")?;
-        }
+        write!(f, "{}", self.asked)?;
         let denied = self.denial.map_or("", DenialKind::code);
         writeln!(f, "\n  was answered {} {denied}", self.status)?;
         for (name, value) in &self.headers {
@@ -314,10 +243,10 @@ impl fmt::Debug for Answer {
             |body| self.kit.0.watch.hide(&shortened(body)),
         );
         writeln!(f, "\n  {answer}\n\n  and consumed {}", self.consumed())?;
-        if let Some((key, _)) = key {
+        if let Some((key, _)) = &self.asked.key {
             self.write_steps(key, f)?;
         }
-        f.write_str(&self.to_send_again())
+        self.asked.write_curl(f)
     }
 }
 
@@ -357,48 +286,5 @@ impl Answer {
             writeln!(f, "  {step:12} {verdict}: {because}")?;
         }
         Ok(())
-    }
-
-    /// The call, as a line of `curl` for the app when it runs.
-    fn to_send_again(&self) -> String {
-        let Asked {
-            method,
-            uri,
-            headers,
-            body,
-            ..
-        } = &self.asked;
-        let mut line = format!("\n  to send it again: curl -i -X {method}");
-        for (name, value) in headers {
-            if name != "content-length" {
-                let _ = write!(line, " -H '{name}: {value}'");
-            }
-        }
-        if !body.is_empty() {
-            let body = body.replace('\'', r"'\''");
-            let _ = write!(line, " --data-binary '{body}'");
-        }
-        let _ = write!(line, " \"$ORIGIN{uri}\"");
-        line
-    }
-}
-
-/// Cookies without their values, which may be sessions.
-fn names_of(cookies: &str) -> String {
-    let hidden = cookies.split(';').map(|cookie| {
-        let name = cookie.split('=').next().unwrap_or_default().trim();
-        format!("{name}=(hidden)")
-    });
-    hidden.collect::<Vec<_>>().join("; ")
-}
-
-/// What a failure shows of a body.
-fn shortened(body: &[u8]) -> String {
-    let start = body.get(..SHOWN).unwrap_or(body);
-    let text = String::from_utf8_lossy(start);
-    if start.len() < body.len() {
-        format!("{text}… ({} bytes)", body.len())
-    } else {
-        text.into_owned()
     }
 }
