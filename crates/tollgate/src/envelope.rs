@@ -8,7 +8,8 @@
 //!
 //! A *bare* error has a status of 400 or above and a body that is empty or `text/plain` of at
 //! most 4 KiB: axum's own 404, 405, 408, 413, 415 and 422, and a `(status, "text")` of the app,
-//! whose text becomes the message. `Allow` and the other headers stay; stale `Content-Length`,
+//! whose text becomes the message. What axum's extractors say (400, 413, 415, 422) may repeat what
+//! they could not read, so it may be longer, and is cut. `Allow` and the other headers stay; stale `Content-Length`,
 //! `Content-Encoding` and `ETag` go. An app's own JSON is left alone.
 //!
 //! # Order
@@ -53,8 +54,11 @@ pub use crate::envelope::errors::{Envelope, Errors, Rendered, Report};
 mod errors;
 mod shapes;
 
-/// The largest bare body that is replaced, in bytes.
+/// The largest bare body that is replaced, and the longest message made of one, in bytes.
 const LARGEST_BARE: u64 = 4096;
+
+/// The largest body of an extractor's error that is read for its message, in bytes.
+const LARGEST_READ: usize = 4 * 1024 * 1024;
 
 /// Gives every error the one shape. See the [module docs](self) for its place in the stack.
 #[derive(Clone, Debug)]
@@ -182,7 +186,9 @@ fn bare_error(response: &mut Response<Body>) -> Option<Denial> {
     let is_text = content_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
     let encoded = response.headers().contains_key(header::CONTENT_ENCODING);
     let size = response.body().size_hint().exact()?;
-    if !is_text || size > LARGEST_BARE || (content_type.is_none() && size > 0) {
+    let is_extractors = matches!(response.status().as_u16(), 400 | 413 | 415 | 422);
+    let is_own = size > LARGEST_BARE && !is_extractors;
+    if !is_text || is_own || (content_type.is_none() && size > 0) {
         return None;
     }
     let denial = Denial::new(DenialKind::Status(response.status().as_u16()));
@@ -198,11 +204,16 @@ fn bare_error(response: &mut Response<Body>) -> Option<Denial> {
 /// The text of a body that is already here; a body that has to be waited for says nothing.
 fn text_of(body: &mut Body) -> Option<String> {
     let taken = std::mem::take(body);
-    let bytes: Bytes = axum::body::to_bytes(taken, usize::try_from(LARGEST_BARE).ok()?)
+    let bytes: Bytes = axum::body::to_bytes(taken, LARGEST_READ)
         .now_or_never()?
         .ok()?;
     let text = std::str::from_utf8(&bytes).ok()?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    let longest = usize::try_from(LARGEST_BARE).ok()?;
+    let text = match text.split_at_checked(text.floor_char_boundary(longest)) {
+        Some((start, rest)) if !rest.is_empty() => format!("{start}…"),
+        _ => text.to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -255,6 +266,16 @@ mod tests {
         for (own, start) in [(json, "\"mine\""), (html, "<p>mine"), (long, "mmm")] {
             assert!(shaped(own).await.2.starts_with(start));
         }
+    }
+
+    #[tokio::test]
+    async fn what_an_extractor_says_is_cut_however_long_it_is() {
+        let told = format!("unknown field `{}`", "ü".repeat(5000));
+        let long = (StatusCode::UNPROCESSABLE_ENTITY, told).into_response();
+        let (status, _, body) = shaped(long).await;
+        assert_eq!(status, 422);
+        assert!(body.starts_with(r#"{"error":{"code":"unprocessable_"#), "{body}");
+        assert!(body.contains("üü…") && body.len() < 4500, "{}", body.len());
     }
 
     #[tokio::test]
