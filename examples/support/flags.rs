@@ -125,8 +125,8 @@ impl Flags {
     pub fn secrets_were_shown(&self) -> String {
         let start_over = self.how_to_start_over();
         format!(
-            "The keys and the operator's password were shown at the first start, and cannot be \
-             shown again;\n{start_over}."
+            "The database has the organizations of this example already, so no keys were made. Their secrets \
+             and\nthe operator's password were shown when they were made, and cannot be shown again;\n{start_over}."
         )
     }
 

@@ -13,6 +13,11 @@ pub mod tour;
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+/// The code in the page on testing works.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/TESTING.md")]
+mod testing {}
+
 #[cfg(test)]
 mod tests {
     #[test]

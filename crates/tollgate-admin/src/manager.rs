@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::response::IntoResponse as _;
 use http::request::Parts;
 use tollgate::{Denial, DenialKind, Session};
 use tollgate_core::accounts::Role;
@@ -112,16 +113,15 @@ pub(crate) fn too_low(required: Required) -> Denial {
         .with_detail("required_role", required.as_str())
 }
 
-async fn path_param(parts: &mut Parts, name: &str) -> Option<String> {
-    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    let found = params.iter().find(|(key, _)| *key == name);
-    found.map(|(_, value)| value.to_owned())
-}
-
 /// A parameter of the path, of a route that has it.
 pub(crate) async fn required_param(parts: &mut Parts, name: &str) -> Result<String, Denial> {
-    let found = path_param(parts, name).await;
-    found.ok_or_else(|| {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|error| {
+        let status = error.into_response().status().as_u16();
+        Denial::new(DenialKind::Status(status)).with_message("The path is not UTF-8.")
+    })?;
+    let found = params.iter().find(|(key, _)| *key == name);
+    found.map(|(_, value)| value.to_owned()).ok_or_else(|| {
         Denial::new(DenialKind::Internal).with_reason(format!("the path has no `{name}`"))
     })
 }

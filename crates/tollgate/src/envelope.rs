@@ -274,7 +274,10 @@ mod tests {
         let long = (StatusCode::UNPROCESSABLE_ENTITY, told).into_response();
         let (status, _, body) = shaped(long).await;
         assert_eq!(status, 422);
-        assert!(body.starts_with(r#"{"error":{"code":"unprocessable_"#), "{body}");
+        assert!(
+            body.starts_with(r#"{"error":{"code":"unprocessable_"#),
+            "{body}"
+        );
         assert!(body.contains("üü…") && body.len() < 4500, "{}", body.len());
     }
 

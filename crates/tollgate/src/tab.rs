@@ -320,8 +320,11 @@ impl Tab {
             }
             HoldAnswer::Insufficient { available } => {
                 if self.stage == Stage::Asked {
-                    // Nothing was opened, so there is nothing to close.
+                    // Nothing was opened, so there is nothing to renew or to close.
                     self.stage = Stage::Closed;
+                    if std::mem::take(&mut self.live) {
+                        self.gate.till().live.remove(self.id);
+                    }
                 }
                 self.gate.till().telemetry.holds("refused", 1);
                 let mut denial = Denial::new(DenialKind::InsufficientCredits)

@@ -119,10 +119,9 @@ async fn post(addresses: &[SocketAddr], url: &Uri, event: &Event) -> Result<Stat
         .header(header::HOST, host)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Json(event).into_response().into_body())?;
-    tokio::select! {
-        answer = sender.send_request(request) => Ok(answer?.status()),
-        _ = connection => Err(Failed::from(io::Error::from(io::ErrorKind::ConnectionAborted))),
-    }
+    // It ends with the answer, or when nobody waits for that any more.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?.status())
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;

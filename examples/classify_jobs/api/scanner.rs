@@ -1,5 +1,6 @@
 //! Finds in a text what should not be there: addresses, card numbers, secrets.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -139,17 +140,13 @@ fn is_card(digits: &str) -> bool {
 
 /// Shannon's, over the word's own characters.
 fn bits_per_character(word: &str) -> f64 {
-    let count = |wanted: char| {
-        word.chars()
-            .filter(|c| *c == wanted)
-            .map(|_| 1.0)
-            .sum::<f64>()
-    };
-    let total: f64 = word.chars().map(|_| 1.0).sum();
-    // Each character adds its share of the sum over distinct ones.
-    word.chars()
-        .map(|c| -(count(c) / total).log2() / total)
-        .sum()
+    let mut counts = BTreeMap::new();
+    for character in word.chars() {
+        *counts.entry(character).or_insert(0.0) += 1.0;
+    }
+    let total: f64 = counts.values().sum();
+    let share = |count: &f64| -(count / total) * (count / total).log2();
+    counts.values().map(share).sum()
 }
 
 /// The text of a word that is base64 (RFC 4648) of text.

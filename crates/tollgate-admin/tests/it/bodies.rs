@@ -129,6 +129,18 @@ async fn a_body_that_is_no_json_too_long_or_of_another_form_is_told_so() {
             422,
             "ip_rules.allow",
         ),
+        ("{\"name\": \"a\", \"ip_rules\": {}}", 422, "name `allow`"),
+        ("{\"name\": \"a\", \"ip_rules\": []}", 422, "expected a map"),
+        (
+            "{\"name\": \"a\", \"ip_rules\": {\"allow\": [\" \"]}}",
+            422,
+            "an entry is blank",
+        ),
+        (
+            "{\"name\": \"a\", \"ip_rules\": {\"alow\": []}}",
+            422,
+            "nothing else",
+        ),
         (
             "{\"name\": \"a\", \"reason\": \"two\\nlines\"}",
             422,
@@ -191,5 +203,23 @@ async fn a_query_that_says_something_unknown_is_refused() {
             .await;
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
         assert!(answer.message().contains(why), "{query}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf_8_is_refused() {
+    let app = App::memory().await;
+    let operator = app.operator().await;
+    for path in [
+        "/organizations/%ff",
+        "/organizations/acme/keys/%ff",
+        "/users/%ff",
+    ] {
+        let answer = app
+            .get(&format!("/admin{path}"))
+            .cookie(&operator)
+            .send()
+            .await;
+        assert_eq!(answer.status, 400, "{path} {answer:?}");
     }
 }

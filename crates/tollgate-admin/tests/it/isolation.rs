@@ -13,7 +13,7 @@ on_every_store!(
 /// Every route below an organization, and below a key, with a body that would do.
 const BELOW: [(&str, &str, Option<&str>); 25] = [
     ("GET", "", None),
-    ("PATCH", "", Some(r#"{"ip_rules":{}}"#)),
+    ("PATCH", "", Some(r#"{"ip_rules":{"allow":[]}}"#)),
     ("POST", "/suspend", None),
     ("POST", "/activate", None),
     ("POST", "/billing-restrict", None),

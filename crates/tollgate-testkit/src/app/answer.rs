@@ -118,7 +118,8 @@ impl Answer {
     }
 
     /// What the request consumed. Credits are those in the books under the request's id, so they
-    /// are not seen where credits are leased; units of a limiter of the app's own are not either.
+    /// are not seen where credits are leased, nor of a key that the kit does not know
+    /// ([`TestGate::adopt`]).
     #[must_use]
     pub fn consumed(&self) -> Consumed {
         let id = self.headers.get("x-request-id");
@@ -180,6 +181,12 @@ impl Answer {
     #[track_caller]
     pub fn assert_consumed(&self, consumed: Consumed) -> &Self {
         let really = self.consumed();
+        if self.asked.key.is_none() && self.units > 0 {
+            self.fail(format_args!(
+                "it came with a key that the test did not make; make the key known with \
+                 `kit.adopt(…)`"
+            ));
+        }
         if really != consumed {
             self.fail(format_args!("it consumed {really}, not {consumed}"));
         }

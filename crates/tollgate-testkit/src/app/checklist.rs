@@ -69,6 +69,7 @@ const FAULTS: [Fault; 4] = [
 ];
 
 type Sample = dyn for<'a> Fn(Call<'a>, &Permission) -> Call<'a>;
+type Credential = dyn for<'a> Fn(Call<'a>, &TestKey) -> Call<'a>;
 type Complete = dyn for<'a> Fn(NewTestOrganization<'a>) -> NewTestOrganization<'a>;
 
 /// Runs an app through everything that can go wrong with what it stands on.
@@ -76,6 +77,7 @@ type Complete = dyn for<'a> Fn(NewTestOrganization<'a>) -> NewTestOrganization<'
 pub struct Checklist<A> {
     app: A,
     sample: Box<Sample>,
+    credential: Box<Credential>,
     organization: Box<Complete>,
 }
 
@@ -86,6 +88,7 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
         Self {
             app,
             sample: Box::new(|call, _| call),
+            credential: Box::new(bearer),
             organization: Box::new(|new| new),
         }
     }
@@ -96,6 +99,15 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
         sample: impl for<'a> Fn(Call<'a>, &Permission) -> Call<'a> + 'static,
     ) -> Self {
         self.sample = Box::new(sample);
+        self
+    }
+
+    /// Puts the key where the app looks for it, if that is not `Authorization: Bearer`.
+    pub fn credential(
+        mut self,
+        put: impl for<'a> Fn(Call<'a>, &TestKey) -> Call<'a> + 'static,
+    ) -> Self {
+        self.credential = Box::new(put);
         self
     }
 
@@ -122,7 +134,7 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
     pub async fn assert_fails_closed(&self) {
         let (_, map) = (self.app)().await;
         let mut broken = Vec::new();
-        let mut checked = 0_usize;
+        let mut checked = false;
         let is_for_keys = |permission: &&Permission| {
             let callers = &permission.demand.callers;
             let open = matches!(
@@ -132,17 +144,34 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
             !open && permission.path != "*"
         };
         for permission in map.rows().iter().filter(is_for_keys) {
+            checked = true;
+            let Permission { method, path, .. } = permission;
             for operation in BEFORE.into_iter().chain(AFTER) {
+                let mut met = false;
                 for fault in FAULTS {
-                    checked = checked.saturating_add(1);
-                    if let Err(what) = self.check(permission, operation, fault).await {
-                        let Permission { method, path, .. } = permission;
-                        broken.push(format!("{method} {path}, {operation:?} {fault:?}: {what}"));
+                    match self.check(permission, operation, fault).await {
+                        Ok(asked) => met = met || asked,
+                        Err(what) => {
+                            met = true;
+                            broken
+                                .push(format!("{method} {path}, {operation:?} {fault:?}: {what}"));
+                        }
                     }
+                }
+                let must_meet = match operation {
+                    Operation::Find => true,
+                    Operation::Hold => permission.credits != "0",
+                    _ => false,
+                };
+                if must_meet && !met {
+                    broken.push(format!(
+                        "{method} {path}, {operation:?}: it was never asked, so nothing is shown; \
+                         complete the call with `.sample(…)`"
+                    ));
                 }
             }
         }
-        assert!(checked > 0, "the app has no route for keys");
+        assert!(checked, "the app has no route for keys");
         assert!(
             broken.is_empty(),
             "the app does not fail closed:\n{}",
@@ -150,12 +179,13 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
         );
     }
 
+    /// Whether the operation was asked at all, or what is wrong.
     async fn check(
         &self,
         permission: &Permission,
         operation: Operation,
         fault: Fault,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let (app, _) = (self.app)().await;
         let kit = app.kit().clone();
         let key = self.key(&app).await;
@@ -188,7 +218,7 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
             return Err(format!("{held} credits are held for ever"));
         }
         match self.answer(&app, permission, &key).await {
-            Some(next) if next.status() < 500 => is_well_formed(&next),
+            Some(next) if next.status() < 500 => is_well_formed(&next).map(|()| asked),
             Some(next) => Err(format!("the next request was not served: {next:?}")),
             None => Err("the next request got no answer".to_owned()),
         }
@@ -219,12 +249,19 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
                 waited = waited.saturating_add(STEP);
             }
         };
-        let (call, time) = (pin!(call.key(key).send()), pin!(time_goes_on));
+        let (call, time) = (
+            pin!((self.credential)(call, key).send()),
+            pin!(time_goes_on),
+        );
         match select(call, time).await {
             Either::Left((answer, _)) => Some(answer),
             Either::Right(_) => None,
         }
     }
+}
+
+fn bearer<'a>(call: Call<'a>, key: &TestKey) -> Call<'a> {
+    call.key(key)
 }
 
 /// One request id, and a body that says what is wrong.

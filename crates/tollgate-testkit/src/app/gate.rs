@@ -13,6 +13,7 @@ use tollgate_core::credits::{Balance, Entry, Ledger as _};
 use tollgate_core::id::OrgId;
 use tollgate_core::memory::MemoryStore;
 use tollgate_core::rate::LocalLimiter;
+use tollgate_core::record::ApiKey;
 use tollgate_core::reply::Reply;
 use tollgate_core::store::KeyStore as _;
 use tower::Service;
@@ -20,7 +21,7 @@ use tower::Service;
 use crate::app::call::TestApp;
 use crate::app::consumed::Counting;
 use crate::app::leaks::Watch;
-use crate::app::makers::{NewTestKey, NewTestOrganization, NewTestSession};
+use crate::app::makers::{NewTestKey, NewTestOrganization, NewTestSession, TestKey};
 use crate::clock::ManualClock;
 use crate::faults::{Faults, FaultyLimiter, FaultyStore};
 use crate::records::org;
@@ -67,18 +68,11 @@ impl TestGate {
     /// Starts to put a gate together.
     pub fn builder(catalog: Catalog) -> TestGateBuilder {
         let clock = ManualClock::new();
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let store = FaultyStore::new(MemoryStore::default(), Arc::clone(&shared));
-        let store = Arc::new(store);
-        let limiter = FaultyLimiter::new(LocalLimiter::new(), Arc::clone(&shared), store.faults());
-        let builder = Gate::builder(catalog)
-            .shared_store(Arc::clone(&store))
-            .limiter(Counting(limiter))
-            .clock(shared);
+        let store = FaultyStore::new(MemoryStore::default(), Arc::new(clock.clone()));
         TestGateBuilder {
-            builder,
+            builder: Gate::builder(catalog),
             clock,
-            store,
+            store: Arc::new(store),
         }
     }
 
@@ -126,6 +120,12 @@ impl TestGate {
         NewTestKey::new(self, organization)
     }
 
+    /// A key that was made in another way: by the app, or over its management routes.
+    #[must_use]
+    pub fn adopt(&self, key: ApiKey, secret: &str) -> TestKey {
+        TestKey::new(self, key, secret)
+    }
+
     /// Signs somebody in, who is made if need be. The app's gate needs the sessions of
     /// [`accounts`](Self::accounts).
     pub fn session(&self, email: &str) -> NewTestSession<'_> {
@@ -152,7 +152,8 @@ impl TestGate {
 }
 
 impl TestGateBuilder {
-    /// Sets the gate up as the app does: errors, credentials, headers, sessions.
+    /// Sets the gate up as the app does: errors, credentials, headers, sessions. A store, a clock
+    /// or a limiter that is named here gives way to the kit's.
     pub fn configure(mut self, configure: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
         self.builder = configure(self.builder);
         self
@@ -167,8 +168,16 @@ impl TestGateBuilder {
     /// Builds the gate.
     pub async fn build(self) -> TestGate {
         let watch = Watch::begin();
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let faults = self.store.faults();
+        let limiter = FaultyLimiter::new(LocalLimiter::new(), Arc::clone(&clock), faults);
+        let builder = self
+            .builder
+            .shared_store(Arc::clone(&self.store))
+            .limiter(Counting(limiter))
+            .clock(clock);
         TestGate(Arc::new(Inner {
-            gate: self.builder.build().await.unwrap(),
+            gate: builder.build().await.unwrap(),
             clock: self.clock,
             store: self.store,
             watch,
@@ -185,12 +194,18 @@ impl Inner {
     /// What all organizations hold together.
     fn held(&self) -> u64 {
         let (store, now) = (self.store.store(), self.clock.now().wall);
-        let organizations = at_once(store.organizations(None, 1_000));
-        let held = |id: &OrgId| at_once(store.balance(id, now, None)).held;
-        let held = organizations
-            .iter()
-            .map(|organization| held(&organization.id));
-        held.fold(0, u64::saturating_add)
+        let (mut all, mut after) = (0_u64, None);
+        loop {
+            let page = at_once(store.organizations(after, 1_000));
+            for organization in &page {
+                let wallet = at_once(store.balance(&organization.id, now, None));
+                all = all.saturating_add(wallet.held);
+            }
+            after = page.into_iter().next_back().map(|last| last.id);
+            if after.is_none() {
+                return all;
+            }
+        }
     }
 }
 

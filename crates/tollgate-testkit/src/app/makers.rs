@@ -165,7 +165,7 @@ pub struct TestKey {
 }
 
 impl TestKey {
-    fn new(kit: &TestGate, key: ApiKey, secret: &str) -> Self {
+    pub(super) fn new(kit: &TestGate, key: ApiKey, secret: &str) -> Self {
         kit.0.watch.add(&key, secret);
         Self {
             key,
@@ -254,17 +254,19 @@ impl<'a> NewTestSession<'a> {
             Err(KeyringError::NotFound(_)) => {
                 let password = Password::generate().unwrap();
                 let password = Password::new(password.expose().to_owned()).unwrap();
-                let mut new = NewUser::new(self.email.clone(), password);
-                for (organization, role) in self.memberships {
-                    new = new.member(organization, role);
-                }
-                if let Some(role) = self.everywhere {
-                    new = new.everywhere(role);
-                }
+                let new = NewUser::new(self.email.clone(), password);
                 accounts.create_user(new, &actor).await.unwrap()
             }
             found => found.unwrap(),
         };
+        let everywhere = self.everywhere.map(|role| (None, role));
+        let memberships = self.memberships.into_iter();
+        let memberships = memberships.map(|(organization, role)| (Some(organization), role));
+        let mut user = user;
+        for (organization, role) in memberships.chain(everywhere) {
+            let given = accounts.set_role(&user.id, organization.as_ref(), Some(role), &actor);
+            user = given.await.unwrap();
+        }
         let begun = accounts.begin_session(&user, &actor).await.unwrap();
         TestSession {
             cookie: format!("{}={}", self.cookie, begun.token.expose()),

@@ -47,6 +47,7 @@ mod documented;
 const CREDITS: u64 = 1_000_000;
 
 type Sample<'a> = dyn Fn(Call<'a>, &Permission) -> Call<'a> + 'a;
+type Credential<'a> = dyn Fn(Call<'a>, &TestKey) -> Call<'a> + 'a;
 type Complete<'a> = dyn Fn(NewTestOrganization<'a>) -> NewTestOrganization<'a> + 'a;
 
 /// A matrix that is to be computed.
@@ -55,6 +56,7 @@ pub struct NewMatrix<'a> {
     app: &'a TestApp,
     map: &'a PermissionMap,
     sample: Box<Sample<'a>>,
+    credential: Box<Credential<'a>>,
     organization: Box<Complete<'a>>,
 }
 
@@ -116,6 +118,7 @@ impl TestApp {
             app: self,
             map,
             sample: Box::new(|call, _| call),
+            credential: Box::new(Call::key),
             organization: Box::new(|new| new),
         }
     }
@@ -126,6 +129,12 @@ impl<'a> NewMatrix<'a> {
     /// path, which is `1` unless [`Call::path`] says otherwise.
     pub fn sample(mut self, sample: impl Fn(Call<'a>, &Permission) -> Call<'a> + 'a) -> Self {
         self.sample = Box::new(sample);
+        self
+    }
+
+    /// Puts a key where the app looks for it, if that is not `Authorization: Bearer`.
+    pub fn credential(mut self, put: impl Fn(Call<'a>, &TestKey) -> Call<'a> + 'a) -> Self {
+        self.credential = Box::new(put);
         self
     }
 
@@ -212,7 +221,7 @@ impl<'a> NewMatrix<'a> {
         let path = filled(&permission.path);
         let call = (self.sample)(self.app.request(method, &path), permission);
         let call = match key {
-            Some(key) => call.key(key),
+            Some(key) => (self.credential)(call, key),
             None => call,
         };
         call.send().await

@@ -141,7 +141,7 @@ async fn a_failure_says_what_was_asked_and_keeps_the_secret() {
         "insufficient_permissions",
         "the steps of POST /iocs say",
         "scopes       insufficient_permissions: ",
-        "curl -i -X POST",
+        "curl -i -X POST -H \"authorization: Bearer $KEY\"",
         "--data-binary '{}'",
         "cookie: a=(hidden); b=(hidden)",
     ] {
@@ -367,4 +367,96 @@ async fn an_app_that_serves_what_it_cannot_check_is_found() {
         "{said}"
     );
     assert!(said.contains("GET /me, Rates Hang: "), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_that_the_kit_does_not_know_can_be_made_known() {
+    let (kit, app) = kit().await;
+    let new = tollgate::core::keyring::NewKey::new("acme".parse().unwrap(), "the app's own");
+    let keyring = kit.gate().keyring();
+    let issued = keyring.issue(
+        new.scopes(["iocs:read"]),
+        &tollgate::core::change::Actor::system(),
+    );
+    let issued = issued.await.unwrap();
+    let bearer = format!("Bearer {}", issued.secret.expose());
+    let call = || app.get("/iocs").header("authorization", &*bearer);
+    let unknown = call().send().await;
+    let claim = async { assert_eq!(unknown.assert_consumed(Consumed::rate(2)).status(), 200) };
+    let said = failure(claim).await;
+    assert!(
+        said.starts_with("it came with a key that the test did not make"),
+        "{said}"
+    );
+    let key = kit.adopt(issued.key, issued.secret.expose());
+    let known = call().send().await;
+    known.assert_consumed(Consumed::rate(2).credits(2));
+    assert_eq!(key.key.name, "the app's own");
+}
+
+#[tokio::test]
+async fn what_the_app_names_gives_way_to_the_kit() {
+    let other = crate::clock::ManualClock::new();
+    let kit = TestGate::with(catalog(), |builder| {
+        builder
+            .store(tollgate::core::memory::MemoryStore::default())
+            .clock(std::sync::Arc::new(other))
+    });
+    let kit = kit.await;
+    let app = kit.app(routes(kit.gate()).into_service().unwrap());
+    kit.organization("acme").credits(5).make().await;
+    let key = kit.key("acme").scopes(["iocs:read"]);
+    let key = key.expires_in(Duration::from_secs(60)).make().await;
+    let read = app.get("/iocs").key(&key).send().await;
+    read.assert_consumed(Consumed::rate(2).credits(2));
+    kit.advance(Duration::from_secs(61)).await;
+    let late = app.get("/iocs").key(&key).send().await;
+    late.assert_denied("invalid_api_key");
+}
+
+#[tokio::test]
+async fn a_matrix_that_saw_no_success_and_a_plan_that_nobody_named_are_told() {
+    let (kit, _) = kit().await;
+    let paid = |gate: &Gate| -> Routes {
+        let lost = async || http::StatusCode::NOT_FOUND;
+        let routes = gate.routes();
+        let routes = routes.get(
+            "/lost/{id}",
+            lost,
+            scope("iocs:read").credits(2).plan("pro"),
+        );
+        routes.post("/iocs", lost, scope("iocs:write"))
+    };
+    let map = paid(kit.gate()).permissions();
+    let app = kit.app(paid(kit.gate()).into_service().unwrap());
+    let matrix = app.matrix(&map).compute().await;
+    let table = "Endpoint,Permission,Credits,Plan\nGET /lost/{id},iocs:read,2,Pro or above\n\
+                 POST /iocs,iocs:write,0,-\n";
+    let documented = Documented::table(table).implies("iocs:write", ["iocs:read"]);
+    let said = failure(async { matrix.assert_documented(&documented) }).await;
+    assert!(
+        said.contains("names plans that `.plans([…])` does not: {\"Pro\"}"),
+        "{said}"
+    );
+    let documented = documented.plans(["free", "pro"]);
+    let said = failure(async { matrix.assert_documented(&documented) }).await;
+    assert!(
+        said.contains("GET /lost/{id}: no call of it succeeds"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[tokio::test]
+async fn credits_that_were_refused_are_not_renewed() {
+    let (kit, app) = kit().await;
+    kit.organization("poor").make().await;
+    let key = kit.key("poor").scopes(["iocs:read"]).make().await;
+    let refused = app.get("/iocs").key(&key).send().await;
+    refused.assert_denied("insufficient_credits");
+    let asked = kit.faults().calls(Operation::Hold);
+    for _ in 0..30 {
+        kit.advance(Duration::from_secs(2)).await;
+    }
+    assert_eq!(kit.faults().calls(Operation::Hold), asked);
 }

@@ -27,20 +27,24 @@ impl Link {
 pub(super) fn in_html(html: &str) -> Vec<Link> {
     // Of the same length as the original, so that places in one are places in the other.
     let lower = html.to_ascii_lowercase();
-    let tags = lower.match_indices("<a").filter_map(|(start, _)| {
-        let end = lower.get(start..)?.find('>')?.saturating_add(start);
-        let close = lower
-            .get(end..)?
-            .find("</a")
-            .map(|at| at.saturating_add(end));
-        let tag = html.get(start..end)?;
-        let shown = html.get(end.saturating_add(1)..close.unwrap_or(html.len()));
+    let is_link = |start: &usize| {
+        let name_ends = lower.get(start.saturating_add(2)..);
+        name_ends.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_whitespace()))
+    };
+    let starts = lower.match_indices("<a").map(|(start, _)| start);
+    let starts: Vec<usize> = starts.filter(is_link).collect();
+    // A link ends where the next one begins, if not before, so each place is read once.
+    let ends = starts.iter().copied().skip(1).chain([html.len()]);
+    let links = starts.iter().zip(ends).filter_map(|(start, end)| {
+        let (tag, rest) = html.get(*start..end)?.split_once('>')?;
+        let close = rest.to_ascii_lowercase().find("</a");
+        let shown = plain(rest.get(..close.unwrap_or(rest.len()))?);
         Some(Link {
             url: Url::try_from(href(tag)?).ok()?,
-            shown: shown.map(plain).filter(|text| !text.is_empty()),
+            shown: Some(shown).filter(|text| !text.is_empty()),
         })
     });
-    tags.collect()
+    links.take(super::MOST_LINKS).collect()
 }
 
 /// The URLs in a body of plain text.
@@ -78,6 +82,21 @@ fn plain(html: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mail_full_of_links_is_read_in_one_pass() {
+        let open = "<a href=http://a.example>".to_owned() + "x";
+        for html in [
+            open.repeat(40_000),
+            "<a ".repeat(300_000),
+            "<a>".repeat(300_000),
+        ] {
+            let found = in_html(&html);
+            let shown = found.iter().filter_map(|link| link.shown.as_ref());
+            assert!(found.len() <= super::super::MOST_LINKS);
+            assert!(shown.clone().all(|text| text == "x"), "{:?}", shown.max());
+        }
+    }
 
     #[test]
     fn links_are_found_with_what_they_show() {

@@ -62,13 +62,14 @@ impl Asked {
     pub(super) fn write_curl(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  to send it again: curl -i -X {}", self.method)?;
         for (name, value) in &self.headers {
-            if name != "content-length" {
-                write!(f, " -H '{name}: {value}'")?;
+            if name == "authorization" && self.key.is_some() {
+                f.write_str(" -H \"authorization: Bearer $KEY\"")?;
+            } else if name != "content-length" {
+                write!(f, " -H {}", quoted(&format!("{name}: {value}")))?;
             }
         }
         if !self.body.is_empty() {
-            let body = self.body.replace('\'', r"'\''");
-            write!(f, " --data-binary '{body}'")?;
+            write!(f, " --data-binary {}", quoted(&self.body))?;
         }
         write!(f, " \"$ORIGIN{}\"", self.uri)
     }
@@ -105,6 +106,11 @@ impl fmt::Display for Asked {
         }
         Ok(())
     }
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Cookies without their values, which may be sessions.

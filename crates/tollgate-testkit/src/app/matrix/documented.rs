@@ -7,6 +7,9 @@ use super::{Holder, Matrix, MatrixRow, Verdict};
 /// How many words the head of a column has at most.
 const MOST_WORDS: usize = 4;
 
+/// What may stand behind a plan.
+const OR_ABOVE: &str = " or above";
+
 /// How a route that demands a plan denies a lower one, and how one that demands a feature does.
 const LOW: &str = "plan_required";
 const LACKING: &str = "entitlement_required";
@@ -122,6 +125,12 @@ impl Documented {
     /// Each cell that differs, in words.
     pub(super) fn differences(&self, matrix: &Matrix) -> Vec<String> {
         let mut differences = Vec::new();
+        let demanded = self.rows.iter().filter_map(|row| row.plan.as_ref());
+        let unknown: BTreeSet<_> = demanded.filter(|plan| !self.plans.contains(plan)).collect();
+        assert!(
+            unknown.is_empty(),
+            "the documented table names plans that `.plans([…])` does not: {unknown:?}"
+        );
         for documented in &self.rows {
             let same =
                 |row: &&MatrixRow| row.method == documented.method && row.path == documented.path;
@@ -161,14 +170,25 @@ impl Documented {
         let Some(credits) = &documented.credits else {
             return;
         };
-        let same = match credits {
-            Credits::Fixed(credits) => {
-                row.price == credits.to_string()
-                    && row.charged.is_none_or(|charged| charged == *credits)
-            }
-            Credits::PerItem(credits) => row.price == format!("{credits}/item"),
-            Credits::Dynamic => row.price.contains('–'),
+        let charged = row.charged;
+        let (priced, paid) = match credits {
+            Credits::Fixed(credits) => (
+                row.price == credits.to_string(),
+                charged.is_none_or(|charged| charged == *credits),
+            ),
+            Credits::PerItem(credits) => (
+                row.price == format!("{credits}/item"),
+                charged.is_none_or(|charged| charged.checked_rem(*credits) == Some(0)),
+            ),
+            Credits::Dynamic => (row.price.contains('–'), true),
         };
+        let same = priced && paid;
+        if same && charged.is_none() && row.price != "0" {
+            differences.push(format!(
+                "{place}: no call of it succeeds, so what it costs was not seen; complete its \
+                 call with `.sample(…)`"
+            ));
+        }
         if !same {
             let charged = row.charged.map_or_else(String::new, |charged| {
                 format!(", and {charged} were charged")
@@ -207,14 +227,18 @@ impl Documented {
                 Some((!has(&given)).then_some(LACKS))
             }
             Holder::Plan(plan) => {
-                let place = |name: &String| self.plans.iter().position(|plan| plan == name);
-                let low = match &row.plan {
-                    Some(wanted) => place(plan)? < place(wanted)?,
-                    None => false,
-                };
+                // One that is not named stands below all that are.
+                let demanded = row.plan.as_ref();
+                let low = demanded.is_some_and(|wanted| self.place(plan) < self.place(wanted));
                 Some(low.then_some(LOW))
             }
         }
+    }
+
+    /// How high a plan is; a document may write its name with other capitals.
+    fn place(&self, plan: &str) -> Option<usize> {
+        let mut plans = self.plans.iter();
+        plans.position(|known| known.eq_ignore_ascii_case(plan))
     }
 
     /// Scopes, and what follows from them.
@@ -270,14 +294,19 @@ impl Columns {
             !method.is_empty() && path.starts_with('/'),
             "this line of the documented table names no method and path: {cells:?}"
         );
-        let plan = cell(self.plan).trim_end_matches(" or above");
+        let plan = cell(self.plan);
+        let above = plan.len().saturating_sub(OR_ABOVE.len());
+        let plan = match plan.split_at_checked(above) {
+            Some((plan, end)) if end.eq_ignore_ascii_case(OR_ABOVE) => plan,
+            _ => plan,
+        };
         let none = ["", "-", "–", "none", "any"];
         Row {
             method: method.to_uppercase(),
             path: path.to_owned(),
             who: who(cell(self.permission)),
             credits: self.credits.map(|_| credits(cell(self.credits))),
-            plan: (!none.contains(&&*plan.to_lowercase())).then(|| plan.to_lowercase()),
+            plan: (!none.contains(&&*plan.to_lowercase())).then(|| plan.to_owned()),
         }
     }
 }
