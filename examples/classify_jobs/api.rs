@@ -24,21 +24,13 @@ use self::delivery::Delivery;
 use self::queue::{Jobs, Worker};
 use self::webhooks::Webhooks;
 
-#[path = "api/classifier.rs"]
 pub(crate) mod classifier;
-#[path = "api/delivery.rs"]
 pub(crate) mod delivery;
-#[path = "api/jobs.rs"]
 mod jobs;
-#[path = "api/queue.rs"]
 pub(crate) mod queue;
-#[path = "api/samples.rs"]
 pub(crate) mod samples;
-#[path = "api/scanner.rs"]
 pub(crate) mod scanner;
-#[path = "api/webhooks.rs"]
 pub(crate) mod webhooks;
-#[path = "api/work.rs"]
 pub(crate) mod work;
 
 /// How many requests an organization on each plan may send in any minute, with all its keys.

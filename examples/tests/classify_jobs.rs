@@ -10,12 +10,15 @@ use serde_json::Value;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{Answer, Call, TestApp, TestGate, TestKey};
 
-use self::api::Service;
-use self::api::delivery::Delivery;
-use self::api::queue::Worker;
+use self::app::api::delivery::Delivery;
+use self::app::api::queue::Worker;
+use self::app::api::{self, Service};
 
-#[path = "../classify_jobs/api.rs"]
-mod api;
+#[path = "../classify_jobs"]
+mod app {
+    pub(crate) mod api;
+}
+
 mod credentials;
 mod jobs;
 mod keys;

@@ -16,6 +16,7 @@ mod app {
     pub(crate) mod api;
     pub(crate) mod rotation;
 }
+
 mod credentials;
 mod errors;
 mod logs;

@@ -7,7 +7,12 @@ use tollgate::Gate;
 use tollgate::Routes;
 use tollgate_testkit::app::{Call, TestApp, TestGate};
 
-use self::example::api::{self, Samples};
+use self::app::api::{self, Samples};
+
+#[path = "../phishing_lab"]
+mod app {
+    pub(crate) mod api;
+}
 
 mod answers;
 mod health;
@@ -15,11 +20,6 @@ mod keys;
 mod permissions;
 mod plans;
 mod prices;
-
-#[path = "../phishing_lab"]
-mod example {
-    pub(crate) mod api;
-}
 
 /// Everything that can be asked of the lab.
 const EVERY_SCOPE: [&str; 9] = [

@@ -1,14 +1,18 @@
 //! `threat_intel` against its document: `docs/SEEDS.md` says which sentence is tested where.
 
 use serde_json::Value;
+use tollgate::core::accounts::Role;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{TestApp, TestGate, TestKey, TestSession};
 
-use tollgate::core::accounts::Role;
+use self::app::api;
+
+#[path = "../threat_intel"]
+mod app {
+    pub(crate) mod api;
+}
 
 mod access;
-#[path = "../threat_intel/api.rs"]
-mod api;
 mod articles;
 mod errors;
 mod formats;

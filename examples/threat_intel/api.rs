@@ -16,29 +16,17 @@ use tollgate_examples::failure::Failure;
 
 use self::feed::Feed;
 
-#[path = "api/articles.rs"]
 mod articles;
-#[path = "api/feed.rs"]
 mod feed;
-#[path = "api/formats.rs"]
 mod formats;
-#[path = "api/ioc.rs"]
 mod ioc;
-#[path = "api/iocs.rs"]
 mod iocs;
-#[path = "api/keys.rs"]
 mod keys;
-#[path = "api/look_back.rs"]
 mod look_back;
-#[path = "api/lookup.rs"]
 mod lookup;
-#[path = "api/page.rs"]
 mod page;
-#[path = "api/rules.rs"]
 mod rules;
-#[path = "api/statistics.rs"]
 mod statistics;
-#[path = "api/taxii.rs"]
 mod taxii;
 
 /// The only credential of `GET /api/v1/keys`, which takes no key.

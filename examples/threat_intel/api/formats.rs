@@ -9,17 +9,11 @@ use tollgate::core::clock::Timestamp;
 use super::ioc::Ioc;
 use super::page::List;
 
-#[path = "formats/cef.rs"]
 mod cef;
-#[path = "formats/csv.rs"]
 pub(crate) mod csv;
-#[path = "formats/misp.rs"]
 mod misp;
-#[path = "formats/openioc.rs"]
 mod openioc;
-#[path = "formats/sigma.rs"]
 pub(crate) mod sigma;
-#[path = "formats/stix.rs"]
 pub(crate) mod stix;
 
 /// What `?format=` may say. STIX, TAXII and Sigma have routes of their own.

@@ -16,9 +16,7 @@ use super::feed::NOTICE;
 use super::formats::{stix, text};
 use super::{Intel, look_back};
 
-#[path = "taxii/collection.rs"]
 mod collection;
-#[path = "taxii/page.rs"]
 mod page;
 
 /// The media type of every answer.
