@@ -5,14 +5,15 @@ use std::fmt;
 use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
 use tollgate::core::record::ApiKey;
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::people::COOKIES;
 use tollgate_examples::tour::{Curl, Tour};
 
-use super::api::work::{Input, Work};
-use super::api::{CLASSIFY_CREDITS, DEEP_SCAN_CREDITS, SCAN_CREDITS, Service};
+use crate::api::work::{Input, Work};
+use crate::api::{CLASSIFY_CREDITS, DEEP_SCAN_CREDITS, SCAN_CREDITS, Service};
 
 const ACME_CREDITS: u64 = 1_000;
 const LABS_CREDITS: u64 = 10;
@@ -46,10 +47,8 @@ fn acme() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        match gate.keyring().organization(&last()?).await {
-            Ok(_) => return Ok(None),
-            Err(KeyringError::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+        if !demo::is_first_start(gate, &last()?).await? {
+            return Ok(None);
         }
         let actor = Actor::named("example");
         let keyring = gate.keyring();
@@ -94,11 +93,11 @@ impl Demo {
     }
 
     /// Requests to try the keys with.
-    pub(crate) fn guide(&self, samples: &Samples, tour: &mut Tour) {
+    pub(crate) fn guide(&self, tour: &mut Tour) {
         let [pipeline, dashboard, labs, closed] =
             [&self.pipeline, &self.dashboard, &self.labs, &self.closed]
                 .map(|issued| |request: Curl| request.bearer(&issued.secret));
-        let status = || Curl::get(format!("/v1/jobs/{}", samples.job));
+        let jobs = || Curl::get("/v1/jobs");
         let text = || {
             Curl::post("/v1/classify").json(r#"{"texts":["The doctor saw a patient with fever."]}"#)
         };
@@ -132,13 +131,7 @@ impl Demo {
         tour.add(
             200,
             "all jobs of the organization, whichever key created them",
-            dashboard(Curl::get("/v1/jobs")),
-        );
-        tour.add(200, "status and timing of one", dashboard(status()));
-        tour.add(
-            200,
-            "its results",
-            dashboard(Curl::get(format!("/v1/jobs/{}/results", samples.job))),
+            dashboard(jobs()),
         );
         tour.add(
             200,
@@ -150,25 +143,15 @@ impl Demo {
             "a webhook endpoint on this machine",
             pipeline(Curl::post("/v1/webhooks").json(r#"{"url":"http://127.0.0.1:9000/hook"}"#)),
         );
-        tour.add(
-            200,
-            "tests an endpoint: a sample, so nothing is sent",
-            pipeline(Curl::post(format!("/v1/webhooks/{}/test", samples.webhook))),
-        );
-        tour.add(401, "no key", status());
+        tour.add(401, "no key", jobs());
         let elsewhere = self.pipeline.secret.expose();
         tour.add(
             401,
             "a key in another place is none",
-            status().header("X-API-Key", elsewhere),
+            jobs().header("X-API-Key", elsewhere),
         );
         tour.add(403, "the key may read, but not create", dashboard(text()));
-        tour.add(403, "the organization is suspended", closed(status()));
-        tour.add(
-            404,
-            "a job of another organization looks like none",
-            labs(status()),
-        );
+        tour.add(403, "the organization is suspended", closed(jobs()));
         tour.add(
             402,
             format!("this organization has {LABS_CREDITS} credits left"),
@@ -176,8 +159,31 @@ impl Demo {
         );
     }
 
+    /// Requests for what is there from the start.
+    pub(crate) fn guide_to_samples(&self, samples: &Samples, tour: &mut Tour) {
+        let dashboard = |request: Curl| request.bearer(&self.dashboard.secret);
+        let status = || Curl::get(format!("/v1/jobs/{}", samples.job));
+        tour.add(200, "status and timing of a job", dashboard(status()));
+        tour.add(
+            200,
+            "its results",
+            dashboard(Curl::get(format!("/v1/jobs/{}/results", samples.job))),
+        );
+        tour.add(
+            404,
+            "a job of another organization looks like none",
+            status().bearer(&self.labs.secret),
+        );
+        let test = format!("/v1/webhooks/{}/test", samples.webhook);
+        tour.add(
+            200,
+            "tests an endpoint: a sample, so nothing is sent",
+            Curl::post(test).bearer(&self.pipeline.secret),
+        );
+    }
+
     /// What the operator, who is signed in by now, may do with more than one organization.
-    pub(crate) fn guide_operator(&self, tour: &mut Tour) {
+    pub(crate) fn guide_signed_in(&self, tour: &mut Tour) {
         let leaver = |request: Curl| request.bearer(&self.leaver.secret);
         let key = &self.leaver.key;
         tour.add(

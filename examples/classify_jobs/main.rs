@@ -82,9 +82,10 @@ async fn serve(
             worker.work_off().await;
             let operator = Operator::make(people.accounts()).await?;
             let mut tour = Tour::new(listener.local_addr()?);
-            demo.guide(&samples, &mut tour);
+            demo.guide(&mut tour);
+            demo.guide_to_samples(&samples, &mut tour);
             operator.guide(&mut tour, "acme", Some("jobs:read"));
-            demo.guide_operator(&mut tour);
+            demo.guide_signed_in(&mut tour);
             writeln!(
                 io::stdout(),
                 "{demo}\nTry them in another terminal:\n\n{tour}"

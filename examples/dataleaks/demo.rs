@@ -5,11 +5,12 @@ use std::fmt;
 use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::tour::{Curl, Tour};
 
-use super::api::{Domain, Watchlist, Watchlists};
+use crate::api::{Domain, Watchlist, Watchlists};
 
 /// A workspace in good standing. It is made last.
 pub(crate) const ACTIVE: &str = "acme";
@@ -43,43 +44,41 @@ pub(crate) fn watchlists() -> Result<Watchlists, Failure> {
     Ok(watchlists)
 }
 
-/// Makes the workspaces and their keys, unless an earlier start has.
-pub(crate) async fn make(gate: &Gate) -> Result<Option<Demo>, Failure> {
-    let keyring = gate.keyring();
-    let (active, restricted) = (OrgId::new(ACTIVE)?, OrgId::new(RESTRICTED)?);
-    match keyring.organization(&active).await {
-        Ok(_) => return Ok(None),
-        Err(KeyringError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let actor = Actor::named("dataleaks");
-    let issue = async |organization: &OrgId, name: &str| {
-        let key = NewKey::new(organization.clone(), name);
-        keyring.issue(key, &actor).await
-    };
-
-    let workspace = NewOrganization::new(restricted.clone(), "enterprise")
-        .resource("domain", "globex.example")
-        .resource("bin", "51005100");
-    keyring.create_organization(workspace, &actor).await?;
-    keyring.restrict_billing(&restricted, &actor).await?;
-    let of_restricted = issue(&restricted, "siem").await?;
-
-    let workspace = NewOrganization::new(active.clone(), "enterprise")
-        .resource("domain", "acme.example")
-        .resource("bin", "424242");
-    keyring.create_organization(workspace, &actor).await?;
-    let retired = issue(&active, "data lake").await?;
-    keyring.revoke(&retired.key.id, &actor).await?;
-    Ok(Some(Demo {
-        siem: issue(&active, "siem").await?,
-        soar: issue(&active, "soar").await?,
-        retired,
-        restricted: of_restricted,
-    }))
-}
-
 impl Demo {
+    /// Makes the workspaces and their keys, unless an earlier start has.
+    pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        let keyring = gate.keyring();
+        let (active, restricted) = (OrgId::new(ACTIVE)?, OrgId::new(RESTRICTED)?);
+        if !demo::is_first_start(gate, &active).await? {
+            return Ok(None);
+        }
+        let actor = Actor::named("example");
+        let issue = async |organization: &OrgId, name: &str| {
+            let key = NewKey::new(organization.clone(), name);
+            keyring.issue(key, &actor).await
+        };
+
+        let workspace = NewOrganization::new(restricted.clone(), "enterprise")
+            .resource("domain", "globex.example")
+            .resource("bin", "51005100");
+        keyring.create_organization(workspace, &actor).await?;
+        keyring.restrict_billing(&restricted, &actor).await?;
+        let of_restricted = issue(&restricted, "siem").await?;
+
+        let workspace = NewOrganization::new(active.clone(), "enterprise")
+            .resource("domain", "acme.example")
+            .resource("bin", "424242");
+        keyring.create_organization(workspace, &actor).await?;
+        let retired = issue(&active, "data lake").await?;
+        keyring.revoke(&retired.key.id, &actor).await?;
+        Ok(Some(Self {
+            siem: issue(&active, "siem").await?,
+            soar: issue(&active, "soar").await?,
+            retired,
+            restricted: of_restricted,
+        }))
+    }
+
     /// Requests to try the keys with.
     pub(crate) fn guide(&self, tour: &mut Tour) {
         self.guide_to_watchlists(tour);

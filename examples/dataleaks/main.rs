@@ -21,6 +21,8 @@ use tollgate_examples::people::{self, Operator};
 use tollgate_examples::serve;
 use tollgate_examples::tour::Tour;
 
+use crate::demo::Demo;
+
 mod api;
 mod demo;
 mod rotation;
@@ -67,7 +69,7 @@ async fn serve(
         .nest("/admin", admin)
         .into_service()?;
     rotation::warn(gate).await?;
-    match demo::make(gate)
+    match Demo::make(gate)
         .await
         .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
     {

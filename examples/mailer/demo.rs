@@ -6,19 +6,20 @@ use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
 use tollgate::core::ip::IpRules;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::people::COOKIES;
 use tollgate_examples::tour::{Curl, Tour};
 
-use super::api::{FULL_ACCESS, PLAN, SENDING_ONLY};
+use crate::api::{FULL_ACCESS, PLAN, SENDING_ONLY};
 
 /// The organization that most of the keys belong to. It is made last.
 pub(crate) const ORGANIZATION: &str = "acme";
 
 /// The secrets, which nobody can read again once this is gone.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct Demo {
     ci: Issued,
     sender: Issued,
     templates: Issued,
@@ -26,39 +27,37 @@ pub(crate) struct Keys {
     foreign: Issued,
 }
 
-/// Makes the keys, unless an earlier start has.
-pub(crate) async fn make(gate: &Gate) -> Result<Option<Keys>, Failure> {
-    let acme = OrgId::new(ORGANIZATION)?;
-    match gate.keyring().organization(&acme).await {
-        Ok(_) => return Ok(None),
-        Err(KeyringError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
+impl Demo {
+    /// Makes the keys, unless an earlier start has.
+    pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        let acme = OrgId::new(ORGANIZATION)?;
+        if !demo::is_first_start(gate, &acme).await? {
+            return Ok(None);
+        }
+        let actor = Actor::named("example");
+        let keyring = gate.keyring();
+        let issue = async |key| keyring.issue(key, &actor).await;
+
+        let globex = OrgId::new("globex")?;
+        let organization = NewOrganization::new(globex.clone(), PLAN);
+        keyring.create_organization(organization, &actor).await?;
+        let foreign = issue(NewKey::new(globex, "backend").preset(FULL_ACCESS)).await?;
+
+        let organization = NewOrganization::new(acme.clone(), PLAN);
+        keyring.create_organization(organization, &actor).await?;
+        let new = |name: &str| NewKey::new(acme.clone(), name);
+        let templates = new("template service").scopes(["templates:read", "templates:write"]);
+        let office = IpRules::allowing("203.0.113.50, 198.51.100.0/24".parse()?);
+        let office = new("admin dashboard").preset(FULL_ACCESS).ip_rules(office);
+        Ok(Some(Self {
+            ci: issue(new("CI/CD pipeline").preset(FULL_ACCESS)).await?,
+            sender: issue(new("production email sending").preset(SENDING_ONLY)).await?,
+            templates: issue(templates).await?,
+            office: issue(office).await?,
+            foreign,
+        }))
     }
-    let actor = Actor::named("mailer");
-    let keyring = gate.keyring();
-    let issue = async |key| keyring.issue(key, &actor).await;
 
-    let globex = OrgId::new("globex")?;
-    let organization = NewOrganization::new(globex.clone(), PLAN);
-    keyring.create_organization(organization, &actor).await?;
-    let foreign = issue(NewKey::new(globex, "backend").preset(FULL_ACCESS)).await?;
-
-    let organization = NewOrganization::new(acme.clone(), PLAN);
-    keyring.create_organization(organization, &actor).await?;
-    let new = |name: &str| NewKey::new(acme.clone(), name);
-    let templates = new("template service").scopes(["templates:read", "templates:write"]);
-    let office = IpRules::allowing("203.0.113.50, 198.51.100.0/24".parse()?);
-    let office = new("admin dashboard").preset(FULL_ACCESS).ip_rules(office);
-    Ok(Some(Keys {
-        ci: issue(new("CI/CD pipeline").preset(FULL_ACCESS)).await?,
-        sender: issue(new("production email sending").preset(SENDING_ONLY)).await?,
-        templates: issue(templates).await?,
-        office: issue(office).await?,
-        foreign,
-    }))
-}
-
-impl Keys {
     /// A good request for each operation, and some that are turned away.
     pub(crate) fn guide(&self, tour: &mut Tour) {
         self.guide_sending(tour);
@@ -188,7 +187,7 @@ impl Keys {
     }
 
     /// What the operator, once signed in, may change of a key, and what the next request sees.
-    pub(crate) fn guide_edits(&self, tour: &mut Tour) {
+    pub(crate) fn guide_signed_in(&self, tour: &mut Tour) {
         let office = format!(
             "/admin/organizations/{ORGANIZATION}/keys/{}",
             self.office.key.id
@@ -219,7 +218,7 @@ impl Keys {
 }
 
 /// The secrets, shown this once.
-impl fmt::Display for Keys {
+impl fmt::Display for Demo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,

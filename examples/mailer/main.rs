@@ -23,6 +23,7 @@ use tollgate_examples::serve;
 use tollgate_examples::tour::Tour;
 
 use crate::api::Mailer;
+use crate::demo::Demo;
 
 mod api;
 mod demo;
@@ -68,19 +69,19 @@ async fn serve(
         .with_state(Mailer::with_samples(gate)?)
         .nest("/admin", admin)
         .into_service()?;
-    match demo::make(gate)
+    match Demo::make(gate)
         .await
         .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
     {
-        Some(keys) => {
+        Some(demo) => {
             let operator = Operator::make(people.accounts()).await?;
             let mut tour = Tour::new(listener.local_addr()?);
-            keys.guide(&mut tour);
+            demo.guide(&mut tour);
             operator.guide(&mut tour, demo::ORGANIZATION, Some("templates:read"));
-            keys.guide_edits(&mut tour);
+            demo.guide_signed_in(&mut tour);
             writeln!(
                 io::stdout(),
-                "{keys}\nTry them in another terminal:\n\n{tour}"
+                "{demo}\nTry them in another terminal:\n\n{tour}"
             )?;
         }
         None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,

@@ -5,7 +5,8 @@ use std::fmt;
 use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::people::COOKIES;
 use tollgate_examples::tour::{Curl, Tour};
@@ -27,7 +28,7 @@ Content-Type: text/html; charset=utf-8
 
 /// The secrets, which nobody can read again once this is gone.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct Demo {
     enrichment: Issued,
     lookups: Issued,
     everything_on_free: Issued,
@@ -43,53 +44,51 @@ fn last() -> Result<OrgId, Failure> {
     Ok(OrgId::new("soc")?)
 }
 
-/// Makes the keys, unless an earlier start has.
-pub(crate) async fn make(gate: &Gate) -> Result<Option<Keys>, Failure> {
-    match gate.keyring().organization(&last()?).await {
-        Ok(_) => return Ok(None),
-        Err(KeyringError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
+impl Demo {
+    /// Makes the keys, unless an earlier start has.
+    pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        if !demo::is_first_start(gate, &last()?).await? {
+            return Ok(None);
+        }
+        let actor = Actor::named("example");
+        let keyring = gate.keyring();
+        let organization = async |id: &OrgId, plan, credits| {
+            let new = NewOrganization::new(id.clone(), plan);
+            keyring.create_organization(new, &actor).await?;
+            gate.grant_credits(id, credits, &actor).await?;
+            Ok::<(), Failure>(())
+        };
+        let preset = async |id: &OrgId, preset: &str| {
+            let new = NewKey::new(id.clone(), preset).preset(preset);
+            keyring.issue(new, &actor).await
+        };
+
+        let (hobby, agency, soc) = (OrgId::new("hobby")?, OrgId::new("agency")?, last()?);
+        organization(&hobby, "free", HOBBY_CREDITS).await?;
+        let enrichment = preset(&hobby, "enrichment").await?;
+        let lookups = preset(&hobby, "lookups").await?;
+        let everything_on_free = preset(&hobby, "everything").await?;
+
+        organization(&agency, "starter", CREDITS).await?;
+        let phishing = preset(&agency, "phishing").await?;
+        let exposure = preset(&agency, "exposure").await?;
+        let assistant = preset(&agency, "assistant").await?;
+
+        organization(&soc, "pro", CREDITS).await?;
+        let legacy = NewKey::new(soc.clone(), "of old").scopes(["lab:read", "lab:write"]);
+        Ok(Some(Self {
+            enrichment,
+            lookups,
+            everything_on_free,
+            phishing,
+            exposure,
+            assistant,
+            everything: preset(&soc, "everything").await?,
+            // Nobody is given a legacy scope any more; keys that have one keep it.
+            legacy: keyring.issue(legacy.force(), &actor).await?,
+        }))
     }
-    let actor = Actor::named("phishing_lab");
-    let keyring = gate.keyring();
-    let organization = async |id: &OrgId, plan, credits| {
-        let new = NewOrganization::new(id.clone(), plan);
-        keyring.create_organization(new, &actor).await?;
-        gate.grant_credits(id, credits, &actor).await?;
-        Ok::<(), Failure>(())
-    };
-    let preset = async |id: &OrgId, preset: &str| {
-        let new = NewKey::new(id.clone(), preset).preset(preset);
-        keyring.issue(new, &actor).await
-    };
 
-    let (hobby, agency, soc) = (OrgId::new("hobby")?, OrgId::new("agency")?, last()?);
-    organization(&hobby, "free", HOBBY_CREDITS).await?;
-    let enrichment = preset(&hobby, "enrichment").await?;
-    let lookups = preset(&hobby, "lookups").await?;
-    let everything_on_free = preset(&hobby, "everything").await?;
-
-    organization(&agency, "starter", CREDITS).await?;
-    let phishing = preset(&agency, "phishing").await?;
-    let exposure = preset(&agency, "exposure").await?;
-    let assistant = preset(&agency, "assistant").await?;
-
-    organization(&soc, "pro", CREDITS).await?;
-    let legacy = NewKey::new(soc.clone(), "of old").scopes(["lab:read", "lab:write"]);
-    Ok(Some(Keys {
-        enrichment,
-        lookups,
-        everything_on_free,
-        phishing,
-        exposure,
-        assistant,
-        everything: preset(&soc, "everything").await?,
-        // Nobody is given a legacy scope any more; keys that have one keep it.
-        legacy: keyring.issue(legacy.force(), &actor).await?,
-    }))
-}
-
-impl Keys {
     /// A good request for each route, and a few that are refused.
     pub(crate) fn guide(&self, tour: &mut Tour) {
         tour.add(200, "everybody may ask for this", Curl::get("/health"));
@@ -237,7 +236,7 @@ impl Keys {
     }
 
     /// What the operator, who is signed in by now, changes of a key.
-    pub(crate) fn guide_editing(&self, tour: &mut Tour) {
+    pub(crate) fn guide_signed_in(&self, tour: &mut Tour) {
         let Issued { key, secret, .. } = &self.lookups;
         let path = format!("/admin/organizations/hobby/keys/{}", key.id);
         tour.add(
@@ -258,7 +257,7 @@ impl Keys {
 }
 
 /// The secrets, shown this once.
-impl fmt::Display for Keys {
+impl fmt::Display for Demo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,

@@ -1,6 +1,7 @@
 //! What the examples share: their flags, who signs in, what they print to be tried with, and how
 //! they fail and stop.
 
+pub mod demo;
 pub mod failure;
 pub mod flags;
 pub mod interrupt;

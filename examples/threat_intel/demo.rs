@@ -6,8 +6,9 @@ use std::time::Duration;
 use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
 use tollgate::core::secret::Secret;
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::people::COOKIES;
 use tollgate_examples::tour::{Curl, Tour};
@@ -25,56 +26,54 @@ const QUARTER: Duration = Duration::from_secs(90 * 86_400);
 
 /// The secrets, which nobody can read again once this is gone.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct Demo {
     siem: Issued,
     sandbox: Issued,
     upgraded: Issued,
     revoked: Issued,
 }
 
-/// Makes the keys, unless an earlier start has.
-pub(crate) async fn make(gate: &Gate) -> Result<Option<Keys>, Failure> {
-    let (free, pro) = (OrgId::new(FREE)?, OrgId::new(PRO)?);
-    let keyring = gate.keyring();
-    match keyring.organization(&pro).await {
-        Ok(_) => return Ok(None),
-        Err(KeyringError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
+impl Demo {
+    /// Makes the keys, unless an earlier start has.
+    pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        let (free, pro) = (OrgId::new(FREE)?, OrgId::new(PRO)?);
+        let keyring = gate.keyring();
+        if !demo::is_first_start(gate, &pro).await? {
+            return Ok(None);
+        }
+        let actor = Actor::named("example");
+        let issue = async |key| keyring.issue(key, &actor).await;
+        let all = [
+            "read:iocs",
+            "read:articles",
+            "read:articles:export",
+            "read:stix",
+        ];
+
+        let organization = NewOrganization::new(free.clone(), "free");
+        keyring.create_organization(organization, &actor).await?;
+        let expiry = gate.clock().now().wall.after(QUARTER);
+        let sandbox = NewKey::new(free.clone(), "Dev sandbox")
+            .scopes(["read:iocs", "read:articles"])
+            .expires_at(expiry);
+        let sandbox = issue(sandbox).await?;
+        // A plan of the key's own, over its organization's.
+        let upgraded = NewKey::new(free.clone(), "Hunting notebook").plan("pro");
+        let upgraded = issue(upgraded.scopes(all)).await?;
+        let revoked = issue(NewKey::new(free, "Lost laptop").scopes(all)).await?;
+        keyring.revoke(&revoked.key.id, &actor).await?;
+
+        let organization = NewOrganization::new(pro.clone(), "pro");
+        keyring.create_organization(organization, &actor).await?;
+        let siem = issue(NewKey::new(pro, "Production SIEM").scopes(all)).await?;
+        Ok(Some(Self {
+            siem,
+            sandbox,
+            upgraded,
+            revoked,
+        }))
     }
-    let actor = Actor::named("threat_intel");
-    let issue = async |key| keyring.issue(key, &actor).await;
-    let all = [
-        "read:iocs",
-        "read:articles",
-        "read:articles:export",
-        "read:stix",
-    ];
 
-    let organization = NewOrganization::new(free.clone(), "free");
-    keyring.create_organization(organization, &actor).await?;
-    let expiry = gate.clock().now().wall.after(QUARTER);
-    let sandbox = NewKey::new(free.clone(), "Dev sandbox")
-        .scopes(["read:iocs", "read:articles"])
-        .expires_at(expiry);
-    let sandbox = issue(sandbox).await?;
-    // A plan of the key's own, over its organization's.
-    let upgraded = NewKey::new(free.clone(), "Hunting notebook").plan("pro");
-    let upgraded = issue(upgraded.scopes(all)).await?;
-    let revoked = issue(NewKey::new(free, "Lost laptop").scopes(all)).await?;
-    keyring.revoke(&revoked.key.id, &actor).await?;
-
-    let organization = NewOrganization::new(pro.clone(), "pro");
-    keyring.create_organization(organization, &actor).await?;
-    let siem = issue(NewKey::new(pro, "Production SIEM").scopes(all)).await?;
-    Ok(Some(Keys {
-        siem,
-        sandbox,
-        upgraded,
-        revoked,
-    }))
-}
-
-impl Keys {
     /// Requests to try the keys with. The operator has signed in before.
     pub(crate) fn guide(&self, tour: &mut Tour) {
         self.guide_to_formats(tour);
@@ -165,7 +164,7 @@ impl Keys {
 }
 
 /// The secrets, shown this once.
-impl fmt::Display for Keys {
+impl fmt::Display for Demo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,

@@ -21,6 +21,7 @@ use tollgate_examples::serve;
 use tollgate_examples::tour::Tour;
 
 use crate::api::Intel;
+use crate::demo::Demo;
 
 mod api;
 mod demo;
@@ -65,18 +66,18 @@ async fn serve(
         .with_state(Intel::samples(gate)?)
         .nest("/admin", admin)
         .into_service()?;
-    match demo::make(gate)
+    match Demo::make(gate)
         .await
         .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
     {
-        Some(keys) => {
+        Some(demo) => {
             let operator = Operator::make(people.accounts()).await?;
             let mut tour = Tour::new(listener.local_addr()?);
             operator.guide(&mut tour, demo::PRO, Some("read:iocs"));
-            keys.guide(&mut tour);
+            demo.guide(&mut tour);
             writeln!(
                 io::stdout(),
-                "{keys}\nTry them in another terminal:\n\n{tour}"
+                "{demo}\nTry them in another terminal:\n\n{tour}"
             )?;
         }
         None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,

@@ -20,11 +20,10 @@ use tollgate_examples::serve;
 use tollgate_examples::tour::Tour;
 
 use crate::api::Iocs;
+use crate::demo::Demo;
 
-#[path = "quickstart/api.rs"]
 mod api;
-#[path = "quickstart/keys.rs"]
-mod keys;
+mod demo;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -67,18 +66,18 @@ async fn serve(
         .with_state(Iocs::samples())
         .nest("/admin", admin)
         .into_service()?;
-    match keys::make(gate)
+    match Demo::make(gate)
         .await
         .map_err(|error| error.with_remedy(flags.how_to_start_over()))?
     {
-        Some(keys) => {
+        Some(demo) => {
             let operator = Operator::make(people.accounts()).await?;
             let mut tour = Tour::new(listener.local_addr()?);
-            keys.guide(&mut tour);
+            demo.guide(&mut tour);
             operator.guide(&mut tour, "acme", Some("iocs:read"));
             writeln!(
                 io::stdout(),
-                "{keys}\nTry them in another terminal:\n\n{tour}"
+                "{demo}\nTry them in another terminal:\n\n{tour}"
             )?;
         }
         None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,

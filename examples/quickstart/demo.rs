@@ -6,8 +6,9 @@ use tollgate::Gate;
 use tollgate::core::change::Actor;
 use tollgate::core::id::OrgId;
 use tollgate::core::ip::IpRules;
-use tollgate::core::keyring::{Issued, KeyringError, NewKey, NewOrganization};
+use tollgate::core::keyring::{Issued, NewKey, NewOrganization};
 use tollgate::core::record::ApiKey;
+use tollgate_examples::demo;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::tour::{Curl, Tour};
 
@@ -18,7 +19,7 @@ const PRO_CREDITS: u64 = 100;
 
 /// The secrets, which nobody can read again once this is gone.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(crate) struct Demo {
     writer: Issued,
     office: Issued,
     reader: Issued,
@@ -30,43 +31,41 @@ fn pro() -> Result<OrgId, Failure> {
     Ok(OrgId::new("acme")?)
 }
 
-/// Makes the keys, unless an earlier start has.
-pub(crate) async fn make(gate: &Gate) -> Result<Option<Keys>, Failure> {
-    match gate.keyring().organization(&pro()?).await {
-        Ok(_) => return Ok(None),
-        Err(KeyringError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
+impl Demo {
+    /// Makes the keys, unless an earlier start has.
+    pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        if !demo::is_first_start(gate, &pro()?).await? {
+            return Ok(None);
+        }
+        let actor = Actor::named("example");
+        let keyring = gate.keyring();
+        let issue = async |key| keyring.issue(key, &actor).await;
+
+        let free = OrgId::new("hobby")?;
+        let organization = NewOrganization::new(free.clone(), "free");
+        keyring.create_organization(organization, &actor).await?;
+        gate.grant_credits(&free, FREE_CREDITS, &actor).await?;
+        let reader = issue(NewKey::new(free.clone(), "reader").scopes(["iocs:read"])).await?;
+        let analyst = issue(NewKey::new(free, "analyst").scopes(["reports:read"])).await?;
+
+        let pro = pro()?;
+        let organization = NewOrganization::new(pro.clone(), "pro");
+        keyring.create_organization(organization, &actor).await?;
+        gate.grant_credits(&pro, PRO_CREDITS, &actor).await?;
+        let writer = NewKey::new(pro.clone(), "writer").scopes(["iocs:write", "reports:read"]);
+        let writer = issue(writer).await?;
+        let office = IpRules::allowing("203.0.113.0/24".parse()?);
+        let office = NewKey::new(pro, "office")
+            .scopes(["iocs:read"])
+            .ip_rules(office);
+        Ok(Some(Self {
+            writer,
+            office: issue(office).await?,
+            reader,
+            analyst,
+        }))
     }
-    let actor = Actor::named("quickstart");
-    let keyring = gate.keyring();
-    let issue = async |key| keyring.issue(key, &actor).await;
 
-    let free = OrgId::new("hobby")?;
-    let organization = NewOrganization::new(free.clone(), "free");
-    keyring.create_organization(organization, &actor).await?;
-    gate.grant_credits(&free, FREE_CREDITS, &actor).await?;
-    let reader = issue(NewKey::new(free.clone(), "reader").scopes(["iocs:read"])).await?;
-    let analyst = issue(NewKey::new(free, "analyst").scopes(["reports:read"])).await?;
-
-    let pro = pro()?;
-    let organization = NewOrganization::new(pro.clone(), "pro");
-    keyring.create_organization(organization, &actor).await?;
-    gate.grant_credits(&pro, PRO_CREDITS, &actor).await?;
-    let writer = NewKey::new(pro.clone(), "writer").scopes(["iocs:write", "reports:read"]);
-    let writer = issue(writer).await?;
-    let office = IpRules::allowing("203.0.113.0/24".parse()?);
-    let office = NewKey::new(pro, "office")
-        .scopes(["iocs:read"])
-        .ip_rules(office);
-    Ok(Some(Keys {
-        writer,
-        office: issue(office).await?,
-        reader,
-        analyst,
-    }))
-}
-
-impl Keys {
     /// Requests to try the keys with.
     pub(crate) fn guide(&self, tour: &mut Tour) {
         let [writer, office, reader, analyst] =
@@ -119,7 +118,7 @@ impl Keys {
 }
 
 /// The secrets, shown this once.
-impl fmt::Display for Keys {
+impl fmt::Display for Demo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
