@@ -8,7 +8,6 @@
 //! The first start makes organizations with keys, and prints each secret once, together with
 //! requests to try them with. See `--help` for the flags.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -55,13 +54,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate, people).await;
+    let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
 }
 
-async fn serve(
+async fn start(
     flags: &Flags,
     listener: TcpListener,
     gate: &Gate,
@@ -86,12 +85,9 @@ async fn serve(
             demo.guide_to_samples(&samples, &mut tour);
             operator.guide(&mut tour, "acme", Some("jobs:read"));
             demo.guide_signed_in(&mut tour);
-            writeln!(
-                io::stdout(),
-                "{demo}\nTry them in another terminal:\n\n{tour}"
-            )?;
+            serve::print_demo(&demo, &tour)?;
         }
-        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+        None => serve::print_secrets_were_shown(flags)?,
     }
     let working = tokio::spawn(worker.run());
     let served = serve::until_interrupted(listener, app).await;

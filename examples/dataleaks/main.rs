@@ -9,7 +9,6 @@
 //! request for every route. The leaks are samples, and the answers say so. See `--help` for the
 //! flags.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -51,13 +50,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate, people).await;
+    let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
 }
 
-async fn serve(
+async fn start(
     flags: &Flags,
     listener: TcpListener,
     gate: &Gate,
@@ -78,12 +77,9 @@ async fn serve(
             let mut tour = Tour::new(listener.local_addr()?);
             demo.guide(&mut tour);
             operator.guide(&mut tour, demo::ACTIVE, None);
-            writeln!(
-                io::stdout(),
-                "{demo}\nTry them in another terminal:\n\n{tour}"
-            )?;
+            serve::print_demo(&demo, &tour)?;
         }
-        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+        None => serve::print_secrets_were_shown(flags)?,
     }
     serve::until_interrupted(listener, app).await
 }

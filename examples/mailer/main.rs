@@ -10,7 +10,6 @@
 //! memory, and begin anew with each start. Nothing is ever sent: what would leave the machine is
 //! recorded. See `--help` for the flags.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -52,13 +51,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate, people).await;
+    let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
 }
 
-async fn serve(
+async fn start(
     flags: &Flags,
     listener: TcpListener,
     gate: &Gate,
@@ -79,12 +78,9 @@ async fn serve(
             demo.guide(&mut tour);
             operator.guide(&mut tour, demo::ORGANIZATION, Some("templates:read"));
             demo.guide_signed_in(&mut tour);
-            writeln!(
-                io::stdout(),
-                "{demo}\nTry them in another terminal:\n\n{tour}"
-            )?;
+            serve::print_demo(&demo, &tour)?;
         }
-        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+        None => serve::print_secrets_were_shown(flags)?,
     }
     serve::until_interrupted(listener, app).await
 }

@@ -8,7 +8,6 @@
 //! The first start makes three organizations, one on each plan, and prints each key once, with a
 //! request for every route. See `--help` for the flags.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -51,13 +50,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate, people).await;
+    let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
 }
 
-async fn serve(
+async fn start(
     flags: &Flags,
     listener: TcpListener,
     gate: &Gate,
@@ -78,12 +77,9 @@ async fn serve(
             demo.guide(&mut tour);
             operator.guide(&mut tour, "soc", Some("phishing:read"));
             demo.guide_signed_in(&mut tour);
-            writeln!(
-                io::stdout(),
-                "{demo}\nTry them in another terminal:\n\n{tour}"
-            )?;
+            serve::print_demo(&demo, &tour)?;
         }
-        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+        None => serve::print_secrets_were_shown(flags)?,
     }
     serve::until_interrupted(listener, app).await
 }

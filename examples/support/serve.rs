@@ -1,5 +1,7 @@
-//! Serves an app until somebody wants it to stop, and lets it end well.
+//! What is printed before an app is served; and serves it until somebody wants it to stop, and lets
+//! it end well.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
@@ -12,8 +14,9 @@ use tollgate::routes::PermissionMap;
 use tollgate::{Catalog, Gate, GateService};
 
 use crate::failure::Failure;
+use crate::flags::Flags;
 use crate::interrupt::interrupted;
-use crate::tour::origin;
+use crate::tour::{Tour, origin};
 
 /// How long requests that are under way may take to end, once the server is to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,6 +47,29 @@ pub async fn until_interrupted(
         return Ok(());
     };
     Ok(ended?)
+}
+
+/// Prints the secrets that were made at this first start, and requests to try them with.
+///
+/// # Errors
+///
+/// A [`Failure`] if nobody reads what is printed.
+pub fn print_demo(secrets: &impl fmt::Display, tour: &Tour) -> Result<(), Failure> {
+    writeln!(
+        io::stdout(),
+        "{secrets}\nTry them in another terminal:\n\n{tour}"
+    )?;
+    Ok(())
+}
+
+/// Prints what is said in place of the secrets, at every start but the first.
+///
+/// # Errors
+///
+/// A [`Failure`] if nobody reads what is printed.
+pub fn print_secrets_were_shown(flags: &Flags) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{}", flags.secrets_were_shown())?;
+    Ok(())
 }
 
 /// Prints what each route demands, as a table.

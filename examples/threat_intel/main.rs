@@ -8,7 +8,6 @@
 //! The first start makes two organizations with keys, and prints each secret once, together with
 //! requests to try them with. See `--help` for the flags. All intelligence is bundled sample data.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -41,6 +40,7 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         let permissions = |gate: &Gate| api::routes(gate).permissions();
         return serve::print_permissions(api::catalog()?, permissions).await;
     }
+    // A port that is in use is told before a database is made.
     let listener = flags.listen().await?;
     let store = flags.open().await?;
     let people = people::cookies(&store).named(api::SESSION_COOKIE)?;
@@ -49,13 +49,13 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         .sessions(people.clone())
         .build()
         .await?;
-    let served = serve(flags, listener, &gate, people).await;
+    let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;
     served
 }
 
-async fn serve(
+async fn start(
     flags: &Flags,
     listener: TcpListener,
     gate: &Gate,
@@ -75,12 +75,9 @@ async fn serve(
             let mut tour = Tour::new(listener.local_addr()?);
             operator.guide(&mut tour, demo::PRO, Some("read:iocs"));
             demo.guide(&mut tour);
-            writeln!(
-                io::stdout(),
-                "{demo}\nTry them in another terminal:\n\n{tour}"
-            )?;
+            serve::print_demo(&demo, &tour)?;
         }
-        None => writeln!(io::stdout(), "{}", flags.secrets_were_shown())?,
+        None => serve::print_secrets_were_shown(flags)?,
     }
     serve::until_interrupted(listener, app).await
 }
