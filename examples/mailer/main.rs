@@ -47,6 +47,7 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     let store = flags.open().await?;
     let people = people::cookies(&store);
     let gate = Gate::builder(api::catalog()?)
+        // Behind a proxy: .trusted_proxies(TrustedProxies::x_forwarded_for("10.0.0.0/8".parse()?))
         .store(store.clone())
         .sessions(people.clone())
         .build()

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::DefaultBodyLimit;
 use serde::Serialize;
 use tollgate::access::{public, scope};
-use tollgate::{Gate, GateBuilder, Routes};
+use tollgate::{Gate, Routes};
 
 pub(crate) use self::catalog::catalog;
 pub(crate) use self::samples::Samples;
@@ -32,12 +32,6 @@ pub(crate) const CHAT_CREDITS: (u64, u64) = (1, 50);
 
 /// What each answer says that a language model would give elsewhere.
 const TEMPLATES: &str = "templates filled on this machine; no language model was asked";
-
-/// What the documentation says of errors, headers and credentials is Tollgate's default: a lacking
-/// permission is a 403 `insufficient_permissions`.
-pub(crate) const fn configure(gate: GateBuilder) -> GateBuilder {
-    gate
-}
 
 /// The endpoint permission map of the documentation, line by line.
 #[expect(clippy::too_many_lines, reason = "a table, one row a route")]

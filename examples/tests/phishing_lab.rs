@@ -45,7 +45,7 @@ Content-Type: text/html\r
 
 /// The lab, behind a gate in memory.
 async fn lab() -> (TestGate, TestApp) {
-    let kit = TestGate::with(api::catalog().unwrap(), api::configure).await;
+    let kit = TestGate::new(api::catalog().unwrap()).await;
     let app = kit.app(routes(kit.gate()).into_service().unwrap());
     (kit, app)
 }

@@ -14,7 +14,7 @@ async fn managed() -> (TestGate, TestApp, TestSession) {
     let builder = TestGate::builder(api::catalog().unwrap());
     let cookies = SessionCookies::new(builder.accounts());
     let sessions = cookies.clone();
-    let builder = builder.configure(|gate| api::configure(gate).sessions(sessions));
+    let builder = builder.configure(|gate| gate.sessions(sessions));
     let kit = builder.build().await;
     let admin = Admin::new(kit.gate()).with_sign_in(cookies).routes();
     let routes = routes(kit.gate()).nest("/admin", admin);

@@ -13,7 +13,7 @@ const OF_STARTER: [(&str, &str); 3] = [
 
 #[tokio::test]
 async fn the_plan_is_demanded_by_the_permission_wherever_it_is_required() {
-    let kit = TestGate::with(api::catalog().unwrap(), api::configure).await;
+    let kit = TestGate::new(api::catalog().unwrap()).await;
     let mut routes = routes(kit.gate());
     for (name, _) in OF_STARTER {
         let path = format!("/new/{name}");
