@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollgate::access::scope;
 use tollgate::core::memory::MemoryStore;
+use tollgate::core::scope::Implies;
 use tollgate::{Catalog, Scope};
 use tollgate_testkit::app::{Consumed, Documented, TestGate};
 
@@ -182,6 +183,17 @@ fn a_scope_expands_as_documented() {
     }
     let everything = catalog.scopes().map(|scope| scope.name.clone()).collect();
     assert_eq!(granted("api:full"), everything);
+}
+
+/// One of them follows from another, so that what a key may do does not show it.
+#[test]
+fn a_legacy_scope_declares_each_permission_that_the_document_lists() {
+    let catalog = api::catalog().unwrap();
+    for (scope, listed) in [("lab:read", &LAB_READ[..]), ("lab:write", &LAB_WRITE)] {
+        let listed = listed.iter().map(|&name| name.to_owned()).collect();
+        let declared = &catalog.scope(scope).unwrap().implies;
+        assert_eq!(*declared, Implies::Scopes(listed), "{scope}");
+    }
 }
 
 #[test]
