@@ -139,6 +139,14 @@ async fn each_key_is_counted_alone() {
     answer
         .assert_status(200)
         .assert_header("x-ratelimit-remaining", "9");
+
+    let sister = world.kit.key("soc").scopes(SCOPES).make().await;
+    for key in [&world.pro, &sister] {
+        let answer = world.app.get("/api/v1/stats").key(key).send().await;
+        answer
+            .assert_status(200)
+            .assert_header("x-ratelimit-remaining", "999");
+    }
 }
 
 #[tokio::test]
