@@ -51,6 +51,10 @@ fuzz seconds="60" *targets:
 mutants *files:
     tests/mutants/run {{ files }}
 
+# Takes what the examples declare out, one thing after the other, and tells what no test notices. Needs python3.
+mutants-examples *names:
+    tests/mutants/examples {{ names }}
+
 # Says how much of each file the tests run. Installs cargo-llvm-cov; needs LLVM's tools.
 coverage *flags:
     tests/coverage/run {{ flags }}
