@@ -5,7 +5,6 @@
 //! address that was checked and not to the name again, and a redirect is not followed. What an
 //! endpoint answers is not shown, but for its status.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
