@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tollgate::access::{Access, authenticated, optional, public, scope};
 use tollgate::client_address::TrustedProxies;
+use tollgate::core::change::Actor;
 use tollgate::core::rate::RateLimit;
 use tollgate::{Bill, Catalog, Denial, Gate, Plan, Principal, Routes, Scope};
 
@@ -373,11 +374,8 @@ async fn an_app_that_serves_what_it_cannot_check_is_found() {
 async fn a_key_that_the_kit_does_not_know_can_be_made_known() {
     let (kit, app) = kit().await;
     let new = tollgate::core::keyring::NewKey::new("acme".parse().unwrap(), "the app's own");
-    let keyring = kit.gate().keyring();
-    let issued = keyring.issue(
-        new.scopes(["iocs:read"]),
-        &tollgate::core::change::Actor::system(),
-    );
+    let (keyring, actor) = (kit.gate().keyring(), Actor::system());
+    let issued = keyring.issue(new.scopes(["iocs:read"]), &actor);
     let issued = issued.await.unwrap();
     let bearer = format!("Bearer {}", issued.secret.expose());
     let call = || app.get("/iocs").header("authorization", &*bearer);
