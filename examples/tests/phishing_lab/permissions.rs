@@ -1,10 +1,8 @@
 //! Who may do what: every endpoint, by every permission and every set of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tollgate::access::scope;
-use tollgate::core::memory::MemoryStore;
 use tollgate::core::scope::Implies;
 use tollgate::{Catalog, Scope};
 use tollgate_testkit::app::{Consumed, Documented, TestGate};
@@ -217,11 +215,7 @@ fn what_no_endpoint_requires_is_reserved() {
 #[tokio::test]
 async fn full_access_opens_what_is_added_later_as_far_as_the_plan_goes() {
     // What runs today, and a key of today.
-    let store = Arc::new(MemoryStore::default());
-    let today = TestGate::with(api::catalog().unwrap(), |gate| {
-        gate.shared_store(Arc::clone(&store))
-    })
-    .await;
+    let today = TestGate::new(api::catalog().unwrap()).await;
     today
         .organization("pro")
         .plan("pro")
@@ -242,7 +236,8 @@ async fn full_access_opens_what_is_added_later_as_far_as_the_plan_goes() {
     let mut spec = api::catalog().unwrap().spec().clone();
     spec.scopes
         .push(Scope::new("sandbox:run").requires_plan("starter"));
-    let later = TestGate::with(Catalog::new(spec).unwrap(), |gate| gate.shared_store(store)).await;
+    let later = TestGate::builder(Catalog::new(spec).unwrap()).over(&today);
+    let later = later.build().await;
     let added = scope("sandbox:run").credits(5);
     let routes = routes(later.gate()).post("/sandbox/run", async || "ran", added);
     let app = later.app(routes.into_service().unwrap());

@@ -159,6 +159,13 @@ impl TestGateBuilder {
         self
     }
 
+    /// Over the store and the clock of another gate, as the next version of an app is.
+    pub fn over(mut self, other: &TestGate) -> Self {
+        self.clock = other.0.clock.clone();
+        self.store = Arc::clone(&other.0.store);
+        self
+    }
+
     /// Users and sessions, in the store of the gate that is to be.
     #[must_use]
     pub fn accounts(&self) -> Accounts {

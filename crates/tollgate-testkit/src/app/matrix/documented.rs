@@ -126,7 +126,7 @@ impl Documented {
     pub(super) fn differences(&self, matrix: &Matrix) -> Vec<String> {
         let mut differences = Vec::new();
         let demanded = self.rows.iter().filter_map(|row| row.plan.as_ref());
-        let unknown: BTreeSet<_> = demanded.filter(|plan| !self.plans.contains(plan)).collect();
+        let unknown: BTreeSet<_> = demanded.filter(|plan| self.place(plan).is_none()).collect();
         assert!(
             unknown.is_empty(),
             "the documented table names plans that `.plans([…])` does not: {unknown:?}"
