@@ -40,6 +40,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "key_requests",
         sql: include_str!("../../migrations/sqlite/0006_key_requests.sql"),
     },
+    Migration {
+        version: 7,
+        name: "one_list_index",
+        sql: include_str!("../../migrations/sqlite/0007_one_list_index.sql"),
+    },
 ];
 
 const HISTORY: &str = "\
