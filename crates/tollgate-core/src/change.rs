@@ -201,6 +201,24 @@ pub trait ChangeFeed: fmt::Debug + Send + Sync + 'static {
 
     /// Up to `limit` changes with a `seq` above `after`, the oldest first.
     fn since(&self, after: u64, limit: u32) -> Reply<Vec<Changed>>;
+
+    /// Waits until it is worth asking again, for those who would not wait until they ask anyway.
+    ///
+    /// A feed that cannot tell never answers, which is what this does unless it is written anew.
+    fn told(&self) -> Reply<Told> {
+        Reply::later(std::future::pending())
+    }
+}
+
+/// What a feed tells of its own accord.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever is told does either")]
+pub enum Told {
+    /// Something changed.
+    Changed,
+    /// For a while it could not have told, and can again: whatever is copied may be stale, and the
+    /// numbers of the changes may have begun anew.
+    Again,
 }
 
 /// Somebody in this process who holds copies, and must drop them before a change is reported

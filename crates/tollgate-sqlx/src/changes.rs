@@ -1,6 +1,6 @@
 //! The change feed: a row in the transaction of each mutation.
 
-use tollgate_core::change::{Change, ChangeFeed, ChangeKind, Changed};
+use tollgate_core::change::{Change, ChangeFeed, ChangeKind, Changed, Told};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::reply::Reply;
@@ -45,6 +45,11 @@ impl<B: Backend> ChangeFeed for SqlStore<B> {
             let rows = session.fetch(sql::SINCE, values![after, limit]).await?;
             rows.into_iter().map(read).collect()
         })
+    }
+
+    fn told(&self) -> Reply<Told> {
+        let backend = self.backend.clone();
+        Reply::later(async move { Ok(backend.told().await) })
     }
 }
 

@@ -57,7 +57,8 @@ impl<B: Backend> KeyImport for SqlStore<B> {
     ) -> Reply<Vec<KeyDigest>> {
         let (backend, number) = (self.backend.clone(), import.number());
         // All that can be made ready before anybody has to wait is made ready before, and freed.
-        let ready = beside(move || Staged::new(&keys, import));
+        let dialect = backend.dialect();
+        let ready = beside(move || Staged::new(&keys, import, dialect));
         Reply::later(async move {
             let ready = ready.await??;
             let mut transaction = backend.write().await?;
@@ -144,15 +145,9 @@ async fn stage(
         count,
     } = staged;
     let text = secrets.as_str();
-    let statements = vec![
-        insert,
-        Statement::new(sql::INSERT_SECRETS, values![text]),
-        Statement::new(sql::INSERTED, values![]),
-    ];
-    let inserted = transaction.run(statements).await?.into_iter().next_back();
-    let inserted = inserted.and_then(|rows| rows.into_iter().next());
-    let inserted: u64 = inserted.map_or(Ok(0), |mut row| row.take())?;
-    if inserted == keys {
+    transaction.run(vec![insert]).await?;
+    let inserted = transaction.execute(sql::INSERT_SECRETS, values![text]);
+    if inserted.await? == keys {
         transaction.commit_much(vec![count]).await?;
         return Ok(Vec::new());
     }

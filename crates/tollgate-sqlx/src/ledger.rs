@@ -35,15 +35,15 @@ use batch::Op;
 macro_rules! in_transaction {
     ($store:ident, $change:ident, |$transaction:ident, $mutation:ident| $work:expr) => {{
         let audit = $store.audit.clone();
-        in_transaction!($store, |$transaction| {
+        in_transaction!($store.write, |$transaction| {
             let $mutation = Mutation::new(&$change, &audit);
             $work
         })
     }};
-    ($store:ident, |$transaction:ident| $work:expr) => {{
+    ($store:ident.$begin:ident, |$transaction:ident| $work:expr) => {{
         let backend = $store.backend.clone();
         Reply::later(async move {
-            let mut $transaction = backend.write().await?;
+            let mut $transaction = backend.$begin().await?;
             let done = $work.await?;
             $transaction.commit().await?;
             Ok(done)
@@ -79,7 +79,7 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
-        in_transaction!(self, |transaction| books::expire(
+        in_transaction!(self.charge, |transaction| books::expire(
             &mut transaction,
             now,
             limit
@@ -87,7 +87,7 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
-        in_transaction!(self, |transaction| {
+        in_transaction!(self.charge, |transaction| {
             books::forget(&mut transaction, ended_before, now, limit)
         })
     }

@@ -13,7 +13,7 @@ use tollgate_core::store::{KeyPage, KeyQuery, ListedKey};
 
 use crate::queries::keys as sql;
 use crate::rows::{read_key, word};
-use crate::session::{Row, Session, Value};
+use crate::session::{Dialect, Row, Session, Value};
 use crate::usage;
 
 const MICROS_OF_A_DAY: i64 = 86_400_000_000;
@@ -28,7 +28,7 @@ pub(crate) async fn list(
     query: &KeyQuery,
 ) -> Result<KeyPage, StoreError> {
     let limit = query.limit.min(KeyQuery::MOST);
-    let mut conditions = Conditions::of(query)?;
+    let mut conditions = Conditions::of(query, session.dialect())?;
     let count = conditions.clone();
     if let Some(last) = query.before {
         conditions.add("k.id < ", last.as_bytes().into());
@@ -66,7 +66,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn of(query: &KeyQuery) -> Result<Self, StoreError> {
+    fn of(query: &KeyQuery, dialect: Dialect) -> Result<Self, StoreError> {
         let mut these = Self {
             text: sql::VISIBLE.to_owned(),
             values: Vec::new(),
@@ -92,7 +92,7 @@ impl Conditions {
             these.add("coalesce(k.rotated_at, k.created_at) < ", end.into());
         }
         if let Some(part) = &query.search {
-            these.search(part);
+            these.search(part, dialect);
         }
         if let Some(start) = query.unused_since {
             these.unused_since(start);
@@ -112,7 +112,7 @@ impl Conditions {
         format!("${}", self.values.len())
     }
 
-    fn search(&mut self, part: &str) {
+    fn search(&mut self, part: &str, dialect: Dialect) {
         // A NUL would end the pattern, and no name has one.
         if part.contains('\0') {
             self.text.push_str(" AND 1 = 0");
@@ -127,9 +127,14 @@ impl Conditions {
         }
         pattern.push('%');
         let part = self.place(pattern.into());
+        // Both take ASCII's capitals for small letters, and other letters as they are.
+        let like = match dialect {
+            Dialect::Sqlite => "LIKE",
+            Dialect::Postgres => "COLLATE \"C\" ILIKE",
+        };
         let _ = write!(
             self.text,
-            r" AND (k.name LIKE {part} ESCAPE '\' OR k.display_prefix LIKE {part} ESCAPE '\')"
+            r" AND (k.name {like} {part} ESCAPE '\' OR k.display_prefix {like} {part} ESCAPE '\')"
         );
     }
 

@@ -52,7 +52,14 @@ impl Error for OpenError {
     }
 }
 
-/// Where a database is.
+/// Whether a location is that of a database on PostgreSQL.
+pub(crate) fn is_postgres(location: &str) -> bool {
+    ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| location.starts_with(scheme))
+}
+
+/// Where a database of SQLite is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Location {
     Memory,
@@ -65,7 +72,10 @@ impl Location {
             && scheme != "sqlite"
         {
             // The rest may hold a password.
-            let message = format!("`{scheme}://` is not SQLite; write `sqlite://` and a path");
+            let message = format!(
+                "`{scheme}://` is no database of Tollgate; write `sqlite://` and a path, or \
+                 `postgres://user:password@host/name`"
+            );
             return Err(OpenError::new(message));
         }
         let url = text.strip_prefix("sqlite:");
@@ -115,8 +125,9 @@ mod tests {
                 "options after `?` are not supported in `sqlite://keys.db?mode=ro`",
             ),
             (
-                "postgres://root:hunter2@db/keys",
-                "`postgres://` is not SQLite; write `sqlite://` and a path",
+                "mysql://root:hunter2@db/keys",
+                "`mysql://` is no database of Tollgate; write `sqlite://` and a path, or \
+                 `postgres://user:password@host/name`",
             ),
         ];
         for (text, expected) in cases {

@@ -1,9 +1,20 @@
 //! Every statement, once.
 //!
-//! A row is locked by an update that changes nothing and returns it: SQLite's writers are alone
-//! anyway, and PostgreSQL's wait for each other there.
+//! A text serves every database where the dialects agree; where they do not, it is a `Sql` of one
+//! text for each. `CAST(… AS BIGINT)` both understand.
+//!
+//! A row is locked by an update that changes nothing and returns it, or by `FOR UPDATE`: SQLite's
+//! writers are alone anyway, and PostgreSQL's wait for each other there.
+
+pub(crate) use ledger::{entries, holds, repeats, wallets};
+
+pub(crate) mod accounts;
+pub(crate) mod imports;
+mod ledger;
 
 pub(crate) mod keys {
+    use crate::session::Sql;
+
     /// The order in which `rows::read_key` reads.
     macro_rules! columns {
         () => {
@@ -54,10 +65,16 @@ pub(crate) mod keys {
          created_at = $14, rotated_at = $15, revoked_at = $16, version = $17 \
          WHERE id = $1 AND version = $18";
     pub(crate) const DELETE: &str = "DELETE FROM tollgate_keys WHERE id = $1";
-    pub(crate) const EXISTS: &str = concat!(
-        "SELECT 1 FROM tollgate_keys k WHERE k.id = $1 AND ",
-        visible!()
-    );
+    macro_rules! exists {
+        () => {
+            concat!(
+                "SELECT 1 FROM tollgate_keys k WHERE k.id = $1 AND ",
+                visible!()
+            )
+        };
+    }
+    /// Keeps it from being deleted before what is counted of it is written.
+    pub(crate) const STAYS: Sql = Sql::each(exists!(), concat!(exists!(), " FOR KEY SHARE OF k"));
     pub(crate) const USED_ON: &str = "UPDATE tollgate_keys SET last_used_day = $2 WHERE id = $1";
     pub(crate) const FORGET_REQUESTS: &str =
         "DELETE FROM tollgate_key_requests WHERE known_until <= $1";
@@ -71,55 +88,6 @@ pub(crate) mod keys {
     pub(crate) const END_SECRETS: &str = "UPDATE tollgate_secrets SET valid_until = \
          CASE WHEN valid_until IS NULL THEN $2 WHEN valid_until < $3 THEN valid_until ELSE $3 END \
          WHERE key_id = $1";
-}
-
-pub(crate) mod imports {
-    pub(crate) const BEGIN: &str =
-        "INSERT INTO tollgate_imports (beat_at) VALUES ($1) RETURNING id";
-    pub(crate) const PENDING: &str = "SELECT id, beat_at FROM tollgate_imports ORDER BY id";
-    pub(crate) const BEAT: &str = "UPDATE tollgate_imports SET beat_at = $2 WHERE id = $1";
-    pub(crate) const DELETE: &str = "DELETE FROM tollgate_imports WHERE id = $1";
-    /// Those of a JSON array of digests that exist.
-    pub(crate) const KNOWN: &str = "SELECT digest FROM tollgate_secrets \
-         WHERE digest IN (SELECT unhex(value) FROM json_each($1))";
-    /// A JSON array of secrets, without those whose digest another key has.
-    pub(crate) const INSERT_SECRETS: &str = "INSERT OR IGNORE INTO tollgate_secrets \
-         (digest, key_id) \
-         SELECT unhex(substr(value, 1, 64)), unhex(substr(value, 65)) FROM json_each($1)";
-    pub(crate) const INSERTED: &str = "SELECT changes()";
-    /// The digests of a JSON array of secrets that other keys have.
-    pub(crate) const OF_OTHERS: &str = "SELECT s.digest FROM json_each($1) \
-         CROSS JOIN tollgate_secrets s ON s.digest = unhex(substr(value, 1, 64)) \
-         WHERE s.key_id <> unhex(substr(value, 65))";
-    /// The keys of a JSON array of secrets whose digest another key has.
-    pub(crate) const REMOVE_WITHOUT_SECRET: &str = "DELETE FROM tollgate_keys WHERE id IN (\
-         SELECT unhex(substr(value, 65)) FROM json_each($1)) AND NOT EXISTS (\
-         SELECT 1 FROM tollgate_secrets s WHERE s.key_id = tollgate_keys.id)";
-    /// Adds those of a JSON array of secrets that are keys.
-    pub(crate) const COUNT_STAGED: &str = "INSERT INTO tollgate_imported AS i \
-         (import_id, organization, keys, told) \
-         SELECT $1, organization, count(*), 0 FROM tollgate_keys WHERE id IN (\
-         SELECT unhex(substr(value, 65)) FROM json_each($2)) GROUP BY organization \
-         ON CONFLICT (import_id, organization) DO UPDATE SET keys = i.keys + excluded.keys";
-    /// Adds a JSON array of organizations with their numbers of keys.
-    pub(crate) const COUNT: &str = "INSERT INTO tollgate_imported AS i \
-         (import_id, organization, keys, told) \
-         SELECT $1, value->>0, value->>1, 0 FROM json_each($2) WHERE true \
-         ON CONFLICT (import_id, organization) DO UPDATE SET keys = i.keys + excluded.keys";
-    pub(crate) const UNTOLD: &str = "SELECT organization, keys FROM tollgate_imported \
-         WHERE import_id = $1 AND told = 0 ORDER BY organization LIMIT $2";
-    pub(crate) const TOLD: &str = "UPDATE tollgate_imported SET told = 1 \
-         WHERE import_id = $1 AND organization = $2";
-    pub(crate) const SUMS: &str = "SELECT count(*), coalesce(sum(keys), 0) \
-         FROM tollgate_imported WHERE import_id = $1";
-    pub(crate) const ORGANIZATION: &str =
-        "SELECT organization FROM tollgate_imported WHERE import_id = $1 LIMIT 1";
-    /// What was imported is the newest of its organization, or nearly.
-    pub(crate) const REMOVE: &str = "DELETE FROM tollgate_keys WHERE id IN (\
-         SELECT id FROM tollgate_keys WHERE organization = $1 AND import_id = $2 \
-         ORDER BY id DESC LIMIT $3)";
-    pub(crate) const FORGET: &str =
-        "DELETE FROM tollgate_imported WHERE import_id = $1 AND organization = $2";
 }
 
 pub(crate) mod organizations {
@@ -190,97 +158,6 @@ pub(crate) mod audit {
          ORDER BY organization LIMIT $3";
 }
 
-pub(crate) mod wallets {
-    /// The wallets of a JSON array of organizations, and of those of a JSON array of holds.
-    pub(crate) const READ: &str = "SELECT organization, granted, withdrawn, settled, held, \
-         allowance_month, allowance_credits, pools FROM tollgate_wallets \
-         WHERE organization IN (SELECT value FROM json_each($1) UNION \
-         SELECT organization FROM tollgate_holds \
-         WHERE id IN (SELECT unhex(value) FROM json_each($2)))";
-    pub(crate) const WRITE: &str = "INSERT INTO tollgate_wallets (organization, granted, \
-         withdrawn, settled, held, allowance_month, allowance_credits, pools) \
-         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
-         value->>7 FROM jsonb_each($1) WHERE true \
-         ON CONFLICT (organization) DO UPDATE SET granted = excluded.granted, \
-         withdrawn = excluded.withdrawn, settled = excluded.settled, held = excluded.held, \
-         allowance_month = excluded.allowance_month, \
-         allowance_credits = excluded.allowance_credits, pools = excluded.pools";
-}
-
-pub(crate) mod holds {
-    /// The order in which `ledger::rows::read_hold` reads.
-    macro_rules! columns {
-        () => {
-            "id, organization, credits, owed, state, charged, refunded, paid_priority, \
-             paid_expires_at, deadline, ended_at, idempotent"
-        };
-    }
-
-    /// The holds of a JSON array of ids.
-    pub(crate) const READ: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM tollgate_holds WHERE id IN (SELECT unhex(value) FROM json_each($1))"
-    );
-    pub(crate) const INSERT: &str = "INSERT INTO tollgate_holds (id, organization, key_id, \
-         route, request_id, price, credits, state, created_at, deadline, ended_at, idempotent) \
-         SELECT unhex(value->>0), value->>1, unhex(value->>2), value->>3, value->>4, value->>5, \
-         value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM jsonb_each($1)";
-    pub(crate) const UPDATE: &str = "UPDATE tollgate_holds SET credits = j.value->>1, \
-         owed = j.value->>2, state = j.value->>3, charged = j.value->>4, \
-         refunded = j.value->>5, paid_priority = j.value->>6, paid_expires_at = j.value->>7, \
-         deadline = j.value->>8, ended_at = j.value->>9 \
-         FROM jsonb_each($1) AS j WHERE tollgate_holds.id = unhex(j.value->>0)";
-    pub(crate) const DUE: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM tollgate_holds WHERE state = 'open' AND deadline <= $1 ORDER BY deadline LIMIT $2"
-    );
-    /// Ids begin with their time, so the oldest rows come first.
-    pub(crate) const FORGET: &str = "DELETE FROM tollgate_holds WHERE id IN (\
-         SELECT id FROM tollgate_holds WHERE id < $1 AND state <> 'open' AND ended_at < $2 \
-         ORDER BY id LIMIT $3)";
-}
-
-pub(crate) mod entries {
-    /// A charge that names no organization, and a refund, have the names of their hold.
-    pub(crate) const INSERT: &str = "INSERT INTO tollgate_entries (hold_id, at, kind, credits, \
-         balance, organization, actor, reason, reference, key_id, route, request_id, price) \
-         SELECT unhex(j.value->>0), j.value->>1, j.value->>2, j.value->>3, j.value->>4, \
-         coalesce(j.value->>5, h.organization), j.value->>6, j.value->>7, j.value->>8, \
-         coalesce(unhex(j.value->>9), h.key_id), coalesce(j.value->>10, h.route), \
-         coalesce(j.value->>11, h.request_id), coalesce(j.value->>12, h.price) \
-         FROM jsonb_each($1) AS j LEFT JOIN tollgate_holds AS h \
-         ON h.id = unhex(j.value->>0) AND (j.value->>5 IS NULL OR j.value->>2 = 'refund') \
-         ORDER BY j.key";
-    pub(crate) const LIST: &str = "SELECT seq, organization, at, kind, credits, balance, hold_id, \
-         key_id, route, request_id, price, actor, reason, reference FROM tollgate_entries \
-         WHERE organization = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
-    pub(crate) const OF_REFERENCE: &str =
-        "SELECT hold_id FROM tollgate_entries WHERE organization = $1 AND reference = $2";
-}
-
-pub(crate) mod repeats {
-    /// The records of a JSON array of `[organization, route, key]`, with the place of each.
-    pub(crate) const READ: &str = "SELECT j.key, r.fingerprint, r.running, r.outcome, \
-         r.expires_at FROM jsonb_each($1) AS j CROSS JOIN tollgate_repeats AS r \
-         ON r.organization = j.value->>0 AND r.route = j.value->>1 \
-         AND r.idempotency_key = j.value->>2";
-    pub(crate) const BEGIN: &str = "INSERT INTO tollgate_repeats (organization, route, \
-         idempotency_key, fingerprint, hold_id, running, expires_at) \
-         SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), 1, value->>5 \
-         FROM jsonb_each($1) WHERE true \
-         ON CONFLICT (organization, route, idempotency_key) DO UPDATE SET \
-         fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, running = 1, \
-         outcome = NULL, expires_at = excluded.expires_at";
-    pub(crate) const DONE: &str = "UPDATE tollgate_repeats SET running = 0, outcome = unhex(j.value->>1) \
-         FROM jsonb_each($1) AS j WHERE tollgate_repeats.hold_id = unhex(j.value->>0)";
-    pub(crate) const FREE: &str = "DELETE FROM tollgate_repeats WHERE running = 1 AND hold_id IN \
-         (SELECT unhex(value) FROM json_each($1))";
-    pub(crate) const FORGET: &str = "DELETE FROM tollgate_repeats WHERE hold_id IN (\
-         SELECT hold_id FROM tollgate_repeats WHERE running = 0 AND expires_at <= $1 LIMIT $2)";
-}
-
 pub(crate) mod quotas {
     /// Makes the row if there is none, and locks it.
     pub(crate) const LOCK: &str = "INSERT INTO tollgate_quotas \
@@ -317,72 +194,4 @@ pub(crate) mod declarations {
         "SELECT catalog, permissions FROM tollgate_declarations ORDER BY id DESC LIMIT 1";
     pub(crate) const INSERT: &str =
         "INSERT INTO tollgate_declarations (catalog, permissions) VALUES ($1, $2)";
-}
-
-pub(crate) mod accounts {
-    /// The order in which `accounts::user` reads.
-    macro_rules! user {
-        () => {
-            "u.id, u.email, u.disabled, u.created_at, u.version, (\
-             SELECT group_concat(m.organization || '=' || m.role, ' ') \
-             FROM tollgate_memberships m WHERE m.user_id = u.id)"
-        };
-    }
-    /// The order in which `accounts::session` reads.
-    macro_rules! session {
-        () => {
-            "s.id, s.user_id, s.address, s.created_at, s.last_seen_at, s.expires_at"
-        };
-    }
-
-    pub(crate) const INSERT_USER: &str = "INSERT INTO tollgate_users \
-         (id, email, password, disabled, created_at, version) VALUES ($1, $2, $3, $4, $5, $6)";
-    pub(crate) const READ_USER: &str =
-        concat!("SELECT ", user!(), " FROM tollgate_users u WHERE u.id = $1");
-    pub(crate) const PASSWORD: &str = concat!(
-        "SELECT u.password, ",
-        user!(),
-        " FROM tollgate_users u WHERE u.email = $1"
-    );
-    pub(crate) const USERS: &str = concat!(
-        "SELECT ",
-        user!(),
-        " FROM tollgate_users u WHERE u.id > $1 ORDER BY u.id LIMIT $2"
-    );
-    pub(crate) const MEMBERS: &str = concat!(
-        "SELECT ",
-        user!(),
-        " FROM tollgate_memberships o JOIN tollgate_users u ON u.id = o.user_id \
-         WHERE o.organization = $3 AND o.user_id > $1 ORDER BY o.user_id LIMIT $2"
-    );
-    pub(crate) const UPDATE_USER: &str = "UPDATE tollgate_users SET email = $2, disabled = $3, \
-         version = $4, password = coalesce($6, password) WHERE id = $1 AND version = $5";
-    pub(crate) const DELETE_USER: &str = "DELETE FROM tollgate_users WHERE id = $1";
-    pub(crate) const INSERT_MEMBERSHIP: &str = "INSERT INTO tollgate_memberships \
-         (user_id, organization, role) VALUES ($1, $2, $3)";
-    pub(crate) const DELETE_MEMBERSHIPS: &str =
-        "DELETE FROM tollgate_memberships WHERE user_id = $1";
-
-    pub(crate) const INSERT_SESSION: &str = "INSERT INTO tollgate_sessions \
-         (id, token, user_id, address, created_at, last_seen_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    pub(crate) const FIND_SESSION: &str = concat!(
-        "SELECT ",
-        session!(),
-        ", ",
-        user!(),
-        " FROM tollgate_sessions s JOIN tollgate_users u ON u.id = s.user_id WHERE s.token = $1"
-    );
-    pub(crate) const SESSIONS: &str = concat!(
-        "SELECT ",
-        session!(),
-        " FROM tollgate_sessions s WHERE s.user_id = $1 ORDER BY s.id LIMIT 1000"
-    );
-    pub(crate) const TOUCH_SESSION: &str = "UPDATE tollgate_sessions \
-         SET last_seen_at = max(last_seen_at, $2) WHERE id = $1";
-    pub(crate) const END_SESSION: &str = "DELETE FROM tollgate_sessions WHERE id = $1 \
-         RETURNING id, user_id, address, created_at, last_seen_at, expires_at";
-    pub(crate) const END_SESSIONS: &str = "DELETE FROM tollgate_sessions WHERE user_id = $1";
-    pub(crate) const FORGET_SESSIONS: &str =
-        "DELETE FROM tollgate_sessions WHERE user_id = $1 AND expires_at <= $2";
 }

@@ -4,9 +4,9 @@
 //! database is a [`Backend`] and its migrations. The seam is sealed: it may change with any
 //! release.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use tollgate_core::change::Told;
 use tollgate_core::error::{StoreError, StoreErrorKind};
 
 pub(crate) mod sealed {
@@ -22,26 +22,82 @@ pub trait Backend: Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {
     /// A transaction that writes.
     type Write: Transaction;
 
+    /// Which of its statements it takes.
+    fn dialect(&self) -> Dialect;
+
     /// Begins to read.
     fn read(&self) -> impl Future<Output = Result<Self::Read, StoreError>> + Send;
 
-    /// Begins a transaction that nobody else's write can fail. Writers wait for each other.
+    /// Begins a transaction that changes what is managed. Such transactions, of all processes that
+    /// share the database, wait for each other: nobody else's can fail one, and what they write
+    /// down is in the order of their commits.
     fn write(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
+
+    /// Begins a transaction that charges or counts. On a database whose writers are many it waits
+    /// for nobody but those who want the same rows: it locks them as it reads them.
+    fn charge(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
+
+    /// Waits until another process told of a change, or until it may have: those who poll the
+    /// feed do it then too. Never returns where nobody tells.
+    fn told(&self) -> impl Future<Output = Told> + Send;
+}
+
+/// Which SQL a database speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// SQLite's, whose writers are alone.
+    Sqlite,
+    /// PostgreSQL's, whose writers lock rows.
+    Postgres,
+}
+
+/// A text of this crate: one for all databases, or one for each.
+#[derive(Clone, Copy, Debug)]
+pub struct Sql {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl Sql {
+    /// A text for each.
+    #[must_use]
+    pub const fn each(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite, postgres }
+    }
+
+    /// The text for one of them.
+    #[must_use]
+    pub const fn text(self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Sqlite => self.sqlite,
+            Dialect::Postgres => self.postgres,
+        }
+    }
+}
+
+impl From<&'static str> for Sql {
+    fn from(both: &'static str) -> Self {
+        Self::each(both, both)
+    }
 }
 
 /// Runs statements.
 pub trait Session: Send {
+    /// Which of its statements it takes.
+    fn dialect(&self) -> Dialect;
+
     /// Runs a statement and says how many rows it changed.
     fn execute(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql> + Send,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Runs a statement and gives its rows.
     fn fetch(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql> + Send,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
@@ -66,8 +122,8 @@ pub trait Session: Send {
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
         async move {
             match statement.sql {
-                Cow::Borrowed(sql) => self.fetch(sql, statement.values).await,
-                Cow::Owned(sql) => self.fetch_composed(sql, statement.values).await,
+                Text::Fixed(sql) => self.fetch(sql, statement.values).await,
+                Text::Composed(sql) => self.fetch_composed(sql, statement.values).await,
             }
         }
     }
@@ -75,7 +131,7 @@ pub trait Session: Send {
     /// Runs a statement that has one row or none.
     fn fetch_optional(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql> + Send,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
         // All rows are fetched, so that a statement that also writes has run to its end.
@@ -107,24 +163,43 @@ pub trait Transaction: Session {
 #[non_exhaustive]
 pub struct Statement {
     /// The text, which holds no `$` but those of its values.
-    pub sql: Cow<'static, str>,
+    pub sql: Text,
     /// The values.
     pub values: Vec<Value>,
+}
+
+/// The text of a statement.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Text {
+    /// One of this crate's.
+    Fixed(Sql),
+    /// One that was put together of parts of this crate.
+    Composed(String),
 }
 
 impl Statement {
     /// This statement with these values.
     #[must_use]
-    pub const fn new(sql: &'static str, values: Vec<Value>) -> Self {
-        let sql = Cow::Borrowed(sql);
+    pub fn new(sql: impl Into<Sql>, values: Vec<Value>) -> Self {
+        let sql = Text::Fixed(sql.into());
         Self { sql, values }
     }
 
     /// A statement that was put together of parts of this crate.
     #[must_use]
     pub const fn composed(sql: String, values: Vec<Value>) -> Self {
-        let sql = Cow::Owned(sql);
+        let sql = Text::Composed(sql);
         Self { sql, values }
+    }
+
+    /// Its text for one of the databases.
+    #[must_use]
+    pub fn text(&self, dialect: Dialect) -> &str {
+        match &self.sql {
+            Text::Fixed(sql) => sql.text(dialect),
+            Text::Composed(sql) => sql,
+        }
     }
 }
 

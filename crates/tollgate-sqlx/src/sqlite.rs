@@ -8,10 +8,11 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tollgate_core::audit::AuditKey;
+use tollgate_core::change::Told;
 use tollgate_core::error::StoreError;
 
 use crate::open::{Location, OpenError};
-use crate::session::{Backend, sealed::Sealed};
+use crate::session::{Backend, Dialect, sealed::Sealed};
 use crate::store::{SqlStore, SqliteStore};
 use connection::{Borrowed, Connection, WriteTransaction};
 use writer::Writer;
@@ -157,6 +158,10 @@ impl Backend for Sqlite {
     type Read = Connection;
     type Write = WriteTransaction;
 
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
     async fn read(&self) -> Result<Connection, StoreError> {
         let Some(readers) = &self.readers else {
             return self.writer().await;
@@ -167,6 +172,14 @@ impl Backend for Sqlite {
 
     async fn write(&self) -> Result<WriteTransaction, StoreError> {
         WriteTransaction::begin(self.writer().await?).await
+    }
+
+    async fn charge(&self) -> Result<WriteTransaction, StoreError> {
+        self.write().await
+    }
+
+    async fn told(&self) -> Told {
+        std::future::pending().await
     }
 }
 

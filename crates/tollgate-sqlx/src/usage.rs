@@ -11,7 +11,7 @@ use tollgate_core::usage::{
 
 use crate::lists::day;
 use crate::queries::{keys, usage as sql};
-use crate::session::{Backend, Row, Session, Transaction, Value, corrupt, values};
+use crate::session::{Backend, Dialect, Row, Session, Transaction, Value, corrupt, values};
 use crate::store::SqlStore;
 
 impl<B: Backend> UsageStore for SqlStore<B> {
@@ -24,7 +24,7 @@ impl<B: Backend> UsageStore for SqlStore<B> {
             // In the order of ids, so that two batches cannot block each other. The sort is
             // stable: of two entries of one key the later one stays the later.
             batch.sort_by_key(|usage| usage.key);
-            let mut transaction = backend.write().await?;
+            let mut transaction = backend.charge().await?;
             for usage in &batch {
                 add(&mut transaction, usage).await?;
             }
@@ -44,7 +44,7 @@ impl<B: Backend> UsageStore for SqlStore<B> {
     fn usage_counts(&self, query: UsageQuery) -> Reply<Vec<UsageRow>> {
         let backend = self.backend.clone();
         Reply::later(async move {
-            let (text, values) = counts(&query);
+            let (text, values) = counts(&query, backend.dialect());
             let mut session = backend.read().await?;
             let rows = session.fetch_composed(text, values).await?;
             rows.into_iter().map(read_count).collect()
@@ -53,9 +53,9 @@ impl<B: Backend> UsageStore for SqlStore<B> {
 }
 
 /// The statement of a query, and its values.
-fn counts(query: &UsageQuery) -> (String, Vec<Value>) {
+fn counts(query: &UsageQuery, dialect: Dialect) -> (String, Vec<Value>) {
     let start = match query.per {
-        UsagePeriod::Whole => "CAST($2 AS INTEGER)",
+        UsagePeriod::Whole => "CAST($2 AS BIGINT)",
         UsagePeriod::Day => "c.hour - ((c.hour % 86400000000) + 86400000000) % 86400000000",
         UsagePeriod::Hour => "c.hour",
     };
@@ -64,9 +64,13 @@ fn counts(query: &UsageQuery) -> (String, Vec<Value>) {
         UsageOf::Key(id) => (Value::from(id.as_bytes()), "c.key_id"),
         UsageOf::Organization(id) => (id.as_str().into(), "k.organization"),
     };
-    // A sum that is too large for a number would be an error; as a float it is the largest one.
+    // A sum that is too large for a number would be an error; so it is the largest one.
+    let sum = match dialect {
+        Dialect::Sqlite => "CAST(total(c.requests) AS INTEGER)",
+        Dialect::Postgres => "CAST(least(sum(c.requests), 9223372036854775807) AS BIGINT)",
+    };
     let text = format!(
-        "SELECT {start}, {}, {}, {}, CAST(total(c.requests) AS INTEGER) \
+        "SELECT {start}, {}, {}, {}, {sum} \
          FROM tollgate_usage_counts c JOIN tollgate_keys k ON k.id = c.key_id \
          WHERE {join} = $1 AND c.hour >= $2 AND c.hour < $3 AND {} \
          GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $4",
@@ -107,7 +111,7 @@ pub(crate) fn read(mut row: Row) -> Result<UsageTotals, StoreError> {
 
 async fn add(session: &mut impl Session, usage: &KeyUsage) -> Result<(), StoreError> {
     let key = usage.key.as_bytes();
-    let known = session.fetch_optional(keys::EXISTS, values![key]).await?;
+    let known = session.fetch_optional(keys::STAYS, values![key]).await?;
     if known.is_none() {
         return Ok(());
     }

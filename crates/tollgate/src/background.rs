@@ -1,14 +1,16 @@
 //! What a gate does between requests: reads the change feed, ends overdue holds, writes usage.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tollgate_core::change::ChangeListener;
+use tollgate_core::change::{ChangeKind, ChangeListener as _, Told};
 use tollgate_core::clock::Clock;
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
@@ -81,9 +83,7 @@ impl fmt::Debug for Tasks {
 
 /// Starts the periodic work; it ends with the gate.
 pub(crate) fn start(gate: &Gate) {
-    every(gate, FEED_EVERY, |gate| {
-        Box::pin(async move { report("read the change feed", read_feed(&gate).await) })
-    });
+    follow_feed(gate);
     every(gate, USAGE_EVERY, |gate| {
         Box::pin(async move { report("write usage", write_usage(&gate).await) })
     });
@@ -119,6 +119,43 @@ fn every(gate: &Gate, period: Duration, work: fn(Gate) -> BoxFuture<()>) {
             work(gate).await;
         }
     });
+}
+
+/// Reads the change feed as often as is due, and whenever it tells of a change.
+fn follow_feed(gate: &Gate) {
+    let tasks = gate.till().tasks.clone();
+    let (clock, feed) = (gate.clock_handle(), gate.feed_handle());
+    let (weak, stop) = (gate.downgrade(), tasks.stop.clone());
+    tasks.spawn(async move {
+        let mut told = feed.told().into_future();
+        loop {
+            let due = pin!(clock.sleep(FEED_EVERY));
+            let next = stop.run_until_cancelled(select(&mut told, due)).await;
+            let Some(next) = next else { return };
+            let Some(gate) = weak.upgrade() else { return };
+            if let Either::Left((answer, due)) = next {
+                match answer {
+                    Ok(Told::Changed) => {}
+                    Ok(Told::Again) => {
+                        report("read the change feed anew", begin_feed_anew(&gate).await);
+                    }
+                    Err(_) => due.await,
+                }
+                told = feed.told().into_future();
+            }
+            report("read the change feed", read_feed(&gate).await);
+        }
+    });
+}
+
+/// Doubts every copy, and reads on from the newest change.
+async fn begin_feed_anew(gate: &Gate) -> Result<(), StoreError> {
+    let asked = gate.feed().newest();
+    let newest = within(gate.clock(), DEADLINE, "the change feed", asked).await;
+    // Whatever was changed until then is read from the store; what follows, the feed tells.
+    gate.keys().changed(ChangeKind::Other, None, None);
+    gate.feed_seen().store(newest?, Ordering::Release);
+    Ok(())
 }
 
 /// What a store is asked behind the requests has an end too.

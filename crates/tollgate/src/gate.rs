@@ -268,6 +268,10 @@ impl Gate {
         &*self.0.feed
     }
 
+    pub(crate) fn feed_handle(&self) -> Arc<dyn ChangeFeed> {
+        Arc::clone(&self.0.feed)
+    }
+
     pub(crate) fn feed_seen(&self) -> &AtomicU64 {
         &self.0.feed_seen
     }

@@ -15,19 +15,28 @@ use tollgate_core::store::ImportId;
 
 use crate::queries::imports as sql;
 use crate::rows::{exact, json, word};
-use crate::session::{Statement, Value, values};
+use crate::session::{Dialect, Statement, Value, values};
 
 /// A column that keys may have in common.
 struct Column {
     name: &'static str,
+    /// Whether it is a number; else it is text.
+    number: bool,
     same: fn(&ApiKey, &ApiKey) -> bool,
     of: fn(&ApiKey) -> Result<Value, StoreError>,
 }
 
 macro_rules! column {
     ($field:ident, $key:ident => $value:expr) => {
+        column!(false, $field, $key => $value)
+    };
+    (number $field:ident, $key:ident => $value:expr) => {
+        column!(true, $field, $key => $value)
+    };
+    ($number:literal, $field:ident, $key:ident => $value:expr) => {
         Column {
             name: stringify!($field),
+            number: $number,
             same: |one, other| one.$field == other.$field,
             of: |$key| Ok($value.into()),
         }
@@ -42,12 +51,23 @@ const COLUMNS: [Column; 12] = [
     column!(ip_rules, key => json(&key.ip_rules)?),
     column!(plan, key => key.plan.as_deref()),
     column!(limits, key => key.limits.as_ref().map(json).transpose()?),
-    column!(not_before, key => key.not_before.map(Timestamp::as_micros)),
-    column!(expires_at, key => key.expires_at.map(Timestamp::as_micros)),
+    column!(number not_before, key => key.not_before.map(Timestamp::as_micros)),
+    column!(number expires_at, key => key.expires_at.map(Timestamp::as_micros)),
     column!(status, key => word(&key.status)?),
-    column!(created_at, key => key.created_at.as_micros()),
-    column!(version, key => exact(key.version)?),
+    column!(number created_at, key => key.created_at.as_micros()),
+    column!(number version, key => exact(key.version)?),
 ];
+
+impl Column {
+    /// A value of this column. SQLite takes it as it comes: the column has its type.
+    fn typed(&self, value: &str, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Sqlite => value.to_owned(),
+            Dialect::Postgres if self.number => format!("({value})::bigint"),
+            Dialect::Postgres => format!("({value})::text"),
+        }
+    }
+}
 
 /// What stages keys.
 pub(super) struct Staged {
@@ -66,6 +86,7 @@ impl Staged {
     pub(super) fn new(
         keys: &[(ApiKey, KeyDigest)],
         import: ImportId,
+        dialect: Dialect,
     ) -> Result<Option<Self>, StoreError> {
         let Some((first, _)) = keys.first() else {
             return Ok(None);
@@ -81,7 +102,7 @@ impl Staged {
         let secrets = secrets.map(|(key, digest)| hex(&[digest.as_bytes(), key.id.as_bytes()]));
         Ok(Some(Self {
             keys: u64::try_from(keys.len()).unwrap_or(u64::MAX),
-            insert: insert(first, keys, number)?,
+            insert: insert(first, keys, number, dialect)?,
             secrets: json(&secrets.collect::<Vec<_>>())?,
             count: Statement::new(sql::COUNT, values![number, json(&counts)?]),
         }))
@@ -92,6 +113,7 @@ fn insert(
     first: &ApiKey,
     keys: &[(ApiKey, KeyDigest)],
     number: u64,
+    dialect: Dialect,
 ) -> Result<Statement, StoreError> {
     let (mut names, mut selected) = (String::new(), String::new());
     let mut values = values![number];
@@ -100,11 +122,13 @@ fn insert(
         let _ = write!(names, ", {}", column.name);
         if keys.iter().all(|(key, _)| (column.same)(first, key)) {
             values.push((column.of)(first)?);
-            let _ = write!(selected, ", ${}", values.len());
+            let place = format!("${}", values.len());
+            let _ = write!(selected, ", {}", column.typed(&place, dialect));
         } else {
             // The first three are its id, its organization and its name.
             let place = differing.len().saturating_add(3);
-            let _ = write!(selected, ", value->>{place}");
+            let place = format!("value->>{place}");
+            let _ = write!(selected, ", {}", column.typed(&place, dialect));
             differing.push(column);
         }
     }
@@ -113,10 +137,17 @@ fn insert(
         Ok(Row(key, cells.collect::<Result<_, StoreError>>()?))
     });
     values.push(json(&rows.collect::<Result<Vec<_>, StoreError>>()?)?.into());
+    let last = values.len();
+    let (id, rows) = match dialect {
+        Dialect::Sqlite => ("unhex(value->>0)", format!("jsonb_each(${last})")),
+        Dialect::Postgres => (
+            "decode(value->>0, 'hex')",
+            format!("jsonb_array_elements(${last}::jsonb)"),
+        ),
+    };
     let text = format!(
         "INSERT INTO tollgate_keys (import_id, id, organization, name{names}) \
-         SELECT $1, unhex(value->>0), value->>1, value->>2{selected} FROM jsonb_each(${})",
-        values.len()
+         SELECT CAST($1 AS BIGINT), {id}, value->>1, value->>2{selected} FROM {rows}"
     );
     Ok(Statement::composed(text, values))
 }

@@ -146,16 +146,17 @@ impl Batch {
         let requests = ops.iter().filter_map(Op::request);
         let names: Vec<_> = requests.filter_map(repeats::repeat_name).collect();
         let mut reads = vec![
+            rows::lock_accounts(&organizations, &ids)?,
             rows::select_holds(&ids)?,
-            rows::select_accounts(&organizations, &ids)?,
         ];
         reads.extend(repeats::select(&names)?);
-        let mut found = session.run(reads).await?.into_iter();
-
-        let holds = found.next().unwrap_or_default().into_iter();
-        let holds: Vec<_> = holds.map(rows::read_hold).collect::<Result<_, _>>()?;
-        let accounts = found.next().unwrap_or_default().into_iter();
-        let accounts: Vec<_> = accounts.map(rows::read_account).collect::<Result<_, _>>()?;
+        let mut found = session.run(reads.clone()).await?.into_iter();
+        let mut accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+        if rows::make_missing(session, &organizations, &accounts).await? {
+            found = session.run(reads).await?.into_iter();
+            accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+        }
+        let holds = rows::read_holds(found.next().unwrap_or_default())?;
         let mut this = Self::of(holds, accounts);
         for row in found.next().unwrap_or_default() {
             let (name, repeat) = repeats::read(row, &names)?;

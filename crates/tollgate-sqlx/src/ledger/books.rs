@@ -128,14 +128,21 @@ pub(super) async fn expire(
     limit: u32,
 ) -> Result<u64, StoreError> {
     let due = session.fetch(hold_sql::DUE, values![now, limit]).await?;
-    let due = due.into_iter().map(rows::read_hold);
-    let due = due.collect::<Result<Vec<_>, _>>()?;
-    let ids: Vec<HoldId> = due.iter().map(|(id, _)| *id).collect();
+    let due = due.into_iter().map(|mut row| row.take());
+    let due = due.collect::<Result<Vec<[u8; 16]>, _>>()?;
+    let ids: Vec<HoldId> = due.into_iter().map(HoldId::from_bytes).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let hex: Vec<String> = ids.iter().copied().map(rows::hex).collect();
-    let accounts = rows::select_accounts(&[], &hex)?;
-    let accounts = session.fetch_statement(accounts).await?;
-    let accounts = accounts.into_iter().map(rows::read_account);
-    let mut batch = Batch::of(due, accounts.collect::<Result<Vec<_>, _>>()?);
+    // Another process may have ended some of them until their wallets are locked.
+    let reads = vec![rows::lock_accounts(&[], &hex)?, rows::select_holds(&hex)?];
+    let mut found = session.run(reads).await?.into_iter();
+    let accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+    let mut batch = Batch::of(
+        rows::read_holds(found.next().unwrap_or_default())?,
+        accounts,
+    );
     for id in &ids {
         batch.expire(*id, now);
     }
@@ -165,7 +172,7 @@ async fn advanced(
     organization: &OrgId,
     now: Timestamp,
 ) -> Result<Account, StoreError> {
-    let mut account = rows::account(session, organization).await?;
+    let mut account = rows::lock_account(session, organization).await?;
     let advanced = account.advance(now, None);
     let lines: Vec<_> = Line::of(advanced, organization, now, account.balance).collect();
     if !lines.is_empty() {

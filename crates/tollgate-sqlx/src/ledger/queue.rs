@@ -81,7 +81,7 @@ impl Lead {
 
     async fn run<B: Backend>(mut self, backend: &B) {
         while self.has_more() {
-            let transaction = backend.write().await;
+            let transaction = backend.charge().await;
             // Whoever came while the connection was busy is in.
             let ops = self.take();
             match transaction {
@@ -144,7 +144,7 @@ fn is_about_one(error: &StoreError) -> bool {
 }
 
 async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
-    write(backend.write().await?, std::slice::from_ref(op)).await
+    write(backend.charge().await?, std::slice::from_ref(op)).await
 }
 
 async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, StoreError> {

@@ -1,7 +1,10 @@
 //! What a batch reads and writes: so many statements, however many operations.
 //!
-//! Many rows go to the database as one JSON array, which the statement takes apart; as `jsonb_each`
-//! does, which parses it once, where `json_each` would parse each row anew for each column.
+//! Many rows go to the database as one JSON array, which the statement takes apart: on SQLite with
+//! `jsonb_each`, which parses it once, where `json_each` would parse each row anew for each column.
+//!
+//! Whoever changes a wallet, its holds or their repeats locks the wallet first, and reads the rest
+//! after: so nobody else changes any of it meanwhile.
 
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
@@ -13,7 +16,7 @@ use tollgate_core::id::{HoldId, OrgId};
 
 use crate::queries::{entries as entry_sql, holds as hold_sql, wallets};
 use crate::rows::{from_json, json};
-use crate::session::{Row, Session, Statement, corrupt, values};
+use crate::session::{Dialect, Row, Session, Sql, Statement, corrupt, values};
 
 /// A hold, as far as ending it needs it.
 pub(super) struct Hold {
@@ -141,7 +144,7 @@ pub(super) async fn hold(
     found.map(|row| Ok(read_hold(row)?.1)).transpose()
 }
 
-pub(super) fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
+fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
     let id = HoldId::from_bytes(row.take()?);
     let (organization, credits, owed) = (row.take()?, row.take()?, row.take()?);
     let state = State::from_text(&row.take::<String>()?)?;
@@ -230,13 +233,31 @@ pub(super) fn update_holds<'a>(
     on_rows(hold_sql::UPDATE, rows)
 }
 
-/// The accounts of organizations, and of the organizations of holds.
-pub(super) fn select_accounts(
+/// Locks and reads the accounts of organizations, and of the organizations of holds.
+pub(super) fn lock_accounts(
     organizations: &[&OrgId],
     holds: &[String],
 ) -> Result<Statement, StoreError> {
     let values = values![json(&organizations)?, json(&holds)?];
-    Ok(Statement::new(wallets::READ, values))
+    Ok(Statement::new(wallets::LOCK, values))
+}
+
+/// Makes the wallets that are missing among those found, where that is needed to lock them. Says
+/// whether it did: then they have to be locked anew.
+pub(super) async fn make_missing(
+    session: &mut impl Session,
+    organizations: &[&OrgId],
+    found: &[(OrgId, Account)],
+) -> Result<bool, StoreError> {
+    let is_found = |name: &OrgId| found.iter().any(|(found, _)| found == name);
+    let missing = organizations.iter().filter(|name| !is_found(name));
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() || session.dialect() == Dialect::Sqlite {
+        return Ok(false);
+    }
+    let row = values![json(&missing)?];
+    session.execute(wallets::MAKE, row).await?;
+    Ok(true)
 }
 
 /// One account; an empty one if there is none.
@@ -244,12 +265,33 @@ pub(super) async fn account(
     session: &mut impl Session,
     organization: &OrgId,
 ) -> Result<Account, StoreError> {
-    let read = select_accounts(&[organization], &[])?;
-    let found = session.fetch_statement(read).await?.into_iter().next();
+    let row = values![json(&[organization])?, "[]"];
+    let found = session.fetch_optional(wallets::READ, row).await?;
     found.map_or_else(|| Ok(Account::default()), |row| Ok(read_account(row)?.1))
 }
 
-pub(super) fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
+/// One account, to be changed.
+pub(super) async fn lock_account(
+    session: &mut impl Session,
+    organization: &OrgId,
+) -> Result<Account, StoreError> {
+    let lock = lock_accounts(&[organization], &[])?;
+    let mut found = read_accounts(session.fetch_statement(lock.clone()).await?)?;
+    if make_missing(session, &[organization], &found).await? {
+        found = read_accounts(session.fetch_statement(lock).await?)?;
+    }
+    Ok(found.pop().map(|(_, account)| account).unwrap_or_default())
+}
+
+pub(super) fn read_accounts(rows: Vec<Row>) -> Result<Vec<(OrgId, Account)>, StoreError> {
+    rows.into_iter().map(read_account).collect()
+}
+
+pub(super) fn read_holds(rows: Vec<Row>) -> Result<Vec<(HoldId, Hold)>, StoreError> {
+    rows.into_iter().map(read_hold).collect()
+}
+
+fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
     let organization = row.take()?;
     let balance = Balance {
         granted: row.take()?,
@@ -384,7 +426,7 @@ fn read_entry(mut row: Row) -> Result<Entry, StoreError> {
 
 /// A statement on many rows, or none if there are none.
 pub(super) fn on_rows<T: Serialize>(
-    sql: &'static str,
+    sql: Sql,
     rows: impl Iterator<Item = T>,
 ) -> Result<Option<Statement>, StoreError> {
     let rows: Vec<T> = rows.collect();

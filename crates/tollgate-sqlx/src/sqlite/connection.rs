@@ -15,7 +15,7 @@ use tollgate_core::error::StoreError;
 
 use super::errors::{breaks_connection, nothing_to_roll_back, store_error};
 use super::writer::Turn;
-use crate::session::{Row, Session, Statement, Transaction, Value, corrupt};
+use crate::session::{Dialect, Row, Session, Sql, Statement, Transaction, Value, corrupt};
 
 const NO_CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 0";
 /// As often as SQLite does unless told otherwise.
@@ -108,8 +108,17 @@ impl Connection {
 }
 
 impl Session for Connection {
-    async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
-        let result = bind(sqlx::query(sql), values).execute(self.inner()?).await;
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn execute(
+        &mut self,
+        sql: impl Into<Sql> + Send,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let query = sqlx::query(sql.into().text(Dialect::Sqlite));
+        let result = bind(query, values).execute(self.inner()?).await;
         result
             .map(|done| done.rows_affected())
             .map_err(|error| self.failed(error))
@@ -117,10 +126,11 @@ impl Session for Connection {
 
     async fn fetch(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql> + Send,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
-        self.rows(sqlx::query(sql), values).await
+        let query = sqlx::query(sql.into().text(Dialect::Sqlite));
+        self.rows(query, values).await
     }
 
     async fn fetch_composed(
@@ -194,13 +204,21 @@ impl WriteTransaction {
 }
 
 impl Session for WriteTransaction {
-    async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn execute(
+        &mut self,
+        sql: impl Into<Sql> + Send,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
         self.connection()?.execute(sql, values).await
     }
 
     async fn fetch(
         &mut self,
-        sql: &'static str,
+        sql: impl Into<Sql> + Send,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         self.connection()?.fetch(sql, values).await
@@ -272,7 +290,7 @@ impl Drop for WriteTransaction {
 fn joined(statements: Vec<Statement>) -> (String, Vec<Value>) {
     let (mut text, mut values) = (String::new(), Vec::new());
     for statement in statements {
-        let mut rest = &*statement.sql;
+        let mut rest = statement.text(Dialect::Sqlite);
         while let Some((before, after)) = rest.split_once('$') {
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
             let (number, after) = after.split_at(digits);

@@ -1,7 +1,7 @@
 //! Every port, each call of it with its fault.
 
 use tollgate_core::audit::{AuditHead, AuditRecord, AuditStore};
-use tollgate_core::change::{Change, ChangeFeed, Changed};
+use tollgate_core::change::{Change, ChangeFeed, Changed, Told};
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{
     Allowance, Balance, Entry, Extension, Grant, HoldAnswer, HoldRequest, Ledger, Refund, Settle,
@@ -241,6 +241,10 @@ impl<S: ChangeFeed> ChangeFeed for FaultyStore<S> {
 
     fn since(&self, after: u64, limit: u32) -> Reply<Vec<Changed>> {
         self.run(Operation::Feed, move |store| store.since(after, limit))
+    }
+
+    fn told(&self) -> Reply<Told> {
+        self.store.told()
     }
 }
 

@@ -1,0 +1,239 @@
+//! PostgreSQL: what many nodes share.
+//!
+//! | pool | for |
+//! | --- | --- |
+//! | lookups | everything that reads |
+//! | charges | credits, quotas, usage: transactions that lock the rows they change |
+//! | changes | management: transactions that wait for each other, on all nodes |
+//! | feed | the one connection that listens |
+//!
+//! They are apart so that none can use up the connections of another: however long charges wait
+//! for a slow disk, keys are still looked up.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, Executor as _};
+use tokio::time::timeout;
+use tollgate_core::audit::AuditKey;
+use tollgate_core::change::Told;
+use tollgate_core::error::StoreError;
+
+use crate::open::OpenError;
+use crate::session::{Backend, Dialect, sealed::Sealed};
+use crate::store::{PostgresStore, SqlStore};
+use connection::{Connection, WriteTransaction};
+use feed::Feed;
+
+mod connection;
+mod errors;
+mod feed;
+mod migrations;
+mod settings;
+
+const LOOKUPS: u32 = 4;
+const CHARGES: u32 = 4;
+const CHANGES: u32 = 2;
+/// How long a connection is waited for, and the first one at the start.
+const CONNECT: Duration = Duration::from_secs(2);
+const FIRST_CONNECT: Duration = Duration::from_secs(10);
+/// How long a statement is waited for that nobody else gives up earlier.
+const READ: Duration = Duration::from_secs(10);
+const CHARGE: Duration = Duration::from_secs(1);
+const CHANGE: Duration = Duration::from_secs(10);
+/// A connection that was not used for so long is tried before it is used again.
+const TRIED_AFTER: Duration = Duration::from_secs(1);
+
+/// Alone, among all who manage the tables of this schema, until the transaction ends.
+const LOCK_CHANGES: &str = "SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))";
+const BEGIN_CHARGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const BEGIN_CHANGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))";
+
+/// How to open a database on PostgreSQL.
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until opened"]
+pub struct PostgresOptions {
+    location: Location,
+    audit: AuditKey,
+    existing: bool,
+    may_lose: bool,
+}
+
+/// A URL, which may hold a password.
+#[derive(Clone)]
+struct Location(String);
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("postgres://…")
+    }
+}
+
+impl PostgresOptions {
+    /// The database at a URL, as [`PostgresStore::open`] takes it.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            location: Location(url.into()),
+            audit: AuditKey::default(),
+            existing: false,
+            may_lose: false,
+        }
+    }
+
+    /// Opens what Tollgate has made, and makes nothing: a database that has no tables of Tollgate
+    /// is an error.
+    pub const fn existing(mut self) -> Self {
+        self.existing = true;
+        self
+    }
+
+    /// Seals the audit trail with a key, so that who can write to the database cannot write the
+    /// trail anew. Every process that shares the database needs the same.
+    pub fn audit_key(mut self, key: AuditKey) -> Self {
+        self.audit = key;
+        self
+    }
+
+    /// Opens it even if the server does not wait for its disk (`fsync` or `synchronous_commit` is
+    /// off): a crash of its machine may lose the last charges.
+    pub const fn allow_lost_commits(mut self) -> Self {
+        self.may_lose = true;
+        self
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn open(self) -> Result<PostgresStore, OpenError> {
+        let options = PgConnectOptions::from_str(&self.location.0).map_err(|error| {
+            let message = "the URL of the database is not `postgres://user:password@host/name`";
+            OpenError::new(message.into()).with_source(error)
+        })?;
+        let options = options.application_name("tollgate");
+        let shown = format!(
+            "the database `{}` on {}:{}",
+            options.get_database().unwrap_or(options.get_username()),
+            options.get_host(),
+            options.get_port(),
+        );
+        let refused = |error: sqlx::Error| {
+            OpenError::new(format!("{shown} cannot be opened: {}", reason(&error)))
+                .with_source(error)
+        };
+        let connected = timeout(FIRST_CONNECT, PgConnection::connect_with(&options)).await;
+        let connected = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let mut first = connected.map_err(refused)?;
+        settings::check(&mut first, &shown, self.may_lose).await?;
+        migrations::run(&mut first, &shown, self.existing).await?;
+        first.close().await.map_err(refused)?;
+        Ok(SqlStore::new(Postgres::new(&options), self.audit))
+    }
+}
+
+/// What an error says without a secret.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "it does not answer".to_owned(),
+        _ => "the connection failed".to_owned(),
+    }
+}
+
+/// The connections to a PostgreSQL database.
+#[derive(Clone)]
+pub struct Postgres {
+    lookups: PgPool,
+    charges: PgPool,
+    changes: PgPool,
+    feed: Feed,
+}
+
+impl Postgres {
+    fn new(options: &PgConnectOptions) -> Self {
+        Self {
+            lookups: pool(options, LOOKUPS, settings::LOOKUPS),
+            charges: pool(options, CHARGES, settings::CHARGES),
+            changes: pool(options, CHANGES, settings::CHANGES),
+            feed: Feed::new(pool(options, 1, settings::LOOKUPS)),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.feed.close().await;
+        self.lookups.close().await;
+        self.charges.close().await;
+        self.changes.close().await;
+    }
+
+    async fn begin(
+        pool: &PgPool,
+        patience: Duration,
+        sql: &'static str,
+    ) -> Result<WriteTransaction, StoreError> {
+        let connection = pool.acquire().await.map_err(errors::store_error)?;
+        WriteTransaction::begin(Connection::new(connection, patience), sql).await
+    }
+}
+
+/// Connections live as long as they work; each has its settings from the start.
+fn pool(options: &PgConnectOptions, most: u32, settings: &'static str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(CONNECT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .before_acquire(|connection, met| {
+            Box::pin(async move {
+                if met.idle_for > TRIED_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+impl Sealed for Postgres {}
+
+impl Backend for Postgres {
+    type Read = Connection;
+    type Write = WriteTransaction;
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn read(&self) -> Result<Connection, StoreError> {
+        let connection = self.lookups.acquire().await.map_err(errors::store_error)?;
+        Ok(Connection::new(connection, READ))
+    }
+
+    async fn write(&self) -> Result<WriteTransaction, StoreError> {
+        Self::begin(&self.changes, CHANGE, BEGIN_CHANGE).await
+    }
+
+    async fn charge(&self) -> Result<WriteTransaction, StoreError> {
+        Self::begin(&self.charges, CHARGE, BEGIN_CHARGE).await
+    }
+
+    async fn told(&self) -> Told {
+        self.feed.told().await
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! Tells of changes as soon as they are committed: a connection that listens.
+//!
+//! The listener only says that it is worth asking; what changed is read from the table. So a
+//! notification that is lost costs the time until the table is read anyway.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tollgate_core::change::Told;
+
+const CHANNEL: &str = "tollgate_changes";
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// The listener, once somebody wants to be told.
+#[derive(Clone)]
+pub(super) struct Feed {
+    pool: PgPool,
+    listener: Arc<Mutex<Listener>>,
+}
+
+#[derive(Default)]
+struct Listener {
+    connected: Option<PgListener>,
+    /// Whether it was connected before.
+    was_connected: bool,
+}
+
+impl Feed {
+    /// Listens on a connection of this pool, which nobody else uses.
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            listener: Arc::default(),
+        }
+    }
+
+    pub(super) async fn told(&self) -> Told {
+        let mut listener = self.listener.lock().await;
+        loop {
+            if self.pool.is_closed() {
+                return std::future::pending().await;
+            }
+            if let Some(connected) = &mut listener.connected {
+                match connected.try_recv().await {
+                    Ok(Some(_)) => {
+                        // Those who are behind it are about the same reading.
+                        while connected.next_buffered().is_some() {}
+                        return Told::Changed;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::debug!(%error, "the listener's connection broke"),
+                }
+                listener.connected = None;
+                tracing::warn!("lost the connection that tells of changes; they are asked for");
+                continue;
+            }
+            match self.connect().await {
+                Ok(connected) => {
+                    listener.connected = Some(connected);
+                    if std::mem::replace(&mut listener.was_connected, true) {
+                        tracing::info!("changes are told of again");
+                        return Told::Again;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "cannot listen for changes; will try again");
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<PgListener, sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        Ok(listener)
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").finish_non_exhaustive()
+    }
+}
