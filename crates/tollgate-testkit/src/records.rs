@@ -125,7 +125,7 @@ pub fn api_key(n: u32, organization: &str) -> ApiKey {
 #[must_use]
 pub fn full_key(n: u32, organization: &str) -> ApiKey {
     ApiKey {
-        name: "ключ «prod» — 東京 🗝\u{0} 'quoted' \"twice\"".to_owned(),
+        name: "ключ «prod» — 東京 🗝 'quoted' \"twice\"".to_owned(),
         creator: "cli:root".to_owned(),
         environment: "live".to_owned(),
         permissions: Permissions::Preset("read_only".to_owned()),

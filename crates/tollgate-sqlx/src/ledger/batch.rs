@@ -371,16 +371,26 @@ impl Batch {
         }
     }
 
-    /// Ends a hold whose time is up, charging what is owed of it.
-    pub(super) fn expire(&mut self, id: HoldId, now: Timestamp) {
-        let owed = self.holds.get(&id).map_or(0, |hold| hold.row.owed);
-        if owed > 0 {
-            if let Some((_, true)) = self.end(id, now, State::Settled, owed) {
-                self.ended_repeats.push((id, None));
-            }
-        } else if let Some((_, true)) = self.end(id, now, State::Expired, 0) {
-            self.freed_repeats.push(id);
+    /// Ends a hold whose time is up, charging what is owed of it. Says whether it was open still.
+    pub(super) fn expire(&mut self, id: HoldId, now: Timestamp) -> bool {
+        let hold = self.holds.get(&id).map(|hold| &hold.row);
+        // It may have been extended since it was found.
+        let Some(hold) = hold.filter(|hold| hold.deadline <= Some(now)) else {
+            return false;
+        };
+        let owed = hold.owed;
+        let (how, charge) = if owed > 0 {
+            (State::Settled, owed)
+        } else {
+            (State::Expired, 0)
+        };
+        let ended = self.end(id, now, how, charge);
+        match (how, ended) {
+            (State::Settled, Some((_, true))) => self.ended_repeats.push((id, None)),
+            (_, Some((_, true))) => self.freed_repeats.push(id),
+            _ => {}
         }
+        ended.is_some()
     }
 
     /// Ends an open hold; says what was charged, and whether its request may come again.

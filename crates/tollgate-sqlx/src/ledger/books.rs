@@ -143,11 +143,9 @@ pub(super) async fn expire(
         rows::read_holds(found.next().unwrap_or_default())?,
         accounts,
     );
-    for id in &ids {
-        batch.expire(*id, now);
-    }
+    let ended = ids.iter().filter(|id| batch.expire(**id, now)).count();
     session.run(batch.writes()?).await?;
-    Ok(ids.len().try_into().unwrap_or(u64::MAX))
+    Ok(ended.try_into().unwrap_or(u64::MAX))
 }
 
 /// Deletes what ended long ago.

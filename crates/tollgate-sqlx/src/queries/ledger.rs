@@ -145,7 +145,8 @@ pub(crate) mod holds {
     /// Ids begin with their time, so the oldest rows come first.
     pub(crate) const FORGET: Sql = Sql::each(
         concat!(forgotten!(), ")"),
-        concat!(forgotten!(), " FOR UPDATE SKIP LOCKED)"),
+        // One that is being refunded is waited for.
+        concat!(forgotten!(), " FOR UPDATE)"),
     );
 }
 
@@ -250,6 +251,7 @@ pub(crate) mod repeats {
     }
     pub(crate) const FORGET: Sql = Sql::each(
         concat!(forgotten!(), ")"),
+        // One that is locked is being begun anew.
         concat!(forgotten!(), " FOR UPDATE SKIP LOCKED)"),
     );
 }

@@ -1,4 +1,4 @@
-//! The store keeps every contract, on a file and in memory.
+//! The store keeps every contract: on a file, in memory, and on PostgreSQL.
 
 macro_rules! contracts {
     ($make:expr) => {
@@ -102,5 +102,31 @@ mod in_memory {
     fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
         let tally = sequences::run(number("TOLLGATE_SEQUENCES", 80), make);
         say(&format!("in memory: {tally}"));
+    }
+}
+
+mod postgres {
+    use tollgate_servers::Postgres;
+    use tollgate_sqlx::PostgresStore;
+    use tollgate_testkit::ledger::sequences;
+
+    use crate::postgres::open;
+    use crate::{number, say};
+
+    async fn make() -> Box<PostgresStore> {
+        Box::new(open(&Postgres::shared().fresh()).await)
+    }
+
+    contracts!(super::make);
+
+    /// `TOLLGATE_SEQUENCES` says how many.
+    #[test]
+    fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
+        let tally = sequences::run_with_crashes(
+            number("TOLLGATE_SEQUENCES", 80),
+            async || Postgres::shared().fresh(),
+            async |url| Box::new(open(url).await),
+        );
+        say(&format!("on PostgreSQL: {tally}"));
     }
 }

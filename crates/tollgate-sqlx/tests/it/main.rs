@@ -1,4 +1,4 @@
-//! The SQLite store, through its public interface.
+//! The stores, through their public interface.
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ mod contracts;
 mod crash;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod postgres;
 #[cfg(unix)]
 mod sqlite;
 
