@@ -17,13 +17,15 @@
 )]
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+#[path = "shared/at_once.rs"]
+mod at_once;
 #[path = "shared/charging.rs"]
 mod charging;
 
+use at_once::{Measured, Work, measure, work};
 use charging::{Http, Port, Raw};
 
 /// The project's budget for one hot organization, 64 at once, `FULL`, at the port.
@@ -32,22 +34,12 @@ const SECONDS: f64 = 1.0;
 const ROUNDS: usize = 5;
 const MANY: usize = 1_000;
 
-/// Charges once; each of those that are at it at once has a number.
-type Charge = Arc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
 /// A ledger, and how it is asked.
 struct Way {
     name: String,
     full: bool,
     organizations: usize,
-    charge: Charge,
-}
-
-/// What was measured of a way, in one round.
-struct Measured {
-    per_second: f64,
-    p50: f64,
-    p99: f64,
+    charge: Work,
 }
 
 struct Row<'a> {
@@ -120,13 +112,13 @@ async fn ways() -> Vec<Way> {
             });
         };
         let raw = Arc::new(Raw::new(full).await);
-        way(RAW, 1, charge_of(move |_| Arc::clone(&raw).charge()));
+        way(RAW, 1, work(move |_| Arc::clone(&raw).charge()));
         for organizations in [1, MANY] {
             let port = Arc::new(Port::new(full, organizations).await);
             way(
                 PORT,
                 organizations,
-                charge_of(move |_| Arc::clone(&port).charge()),
+                work(move |_| Arc::clone(&port).charge()),
             );
         }
         for organizations in [1, MANY] {
@@ -134,63 +126,22 @@ async fn ways() -> Vec<Way> {
             way(
                 HTTP,
                 organizations,
-                charge_of(move |task| Arc::clone(&http).charge(task)),
+                work(move |task| Arc::clone(&http).charge(task)),
             );
         }
         let leased = Arc::new(Http::new(full, 1, Some(10_000)).await);
         way(
             LEASED,
             1,
-            charge_of(move |task| Arc::clone(&leased).charge(task)),
+            work(move |task| Arc::clone(&leased).charge(task)),
         );
     }
     ways
 }
 
-fn charge_of<F, C>(charge: F) -> Charge
-where
-    F: Fn(usize) -> C + Send + Sync + 'static,
-    C: Future<Output = ()> + Send + 'static,
-{
-    Arc::new(move |task| Box::pin(charge(task)))
-}
-
-/// As many at once as told charge again and again; how long each charge took.
-async fn measure(at_once: usize, time: Duration, charge: Charge) -> Measured {
-    let started = Instant::now();
-    let end = started + time;
-    let tasks: Vec<_> = (0..at_once)
-        .map(|task| {
-            let charge = Arc::clone(&charge);
-            tokio::spawn(async move {
-                let mut times = Vec::new();
-                while Instant::now() < end {
-                    let began = Instant::now();
-                    charge(task).await;
-                    times.push(began.elapsed().as_secs_f64() * 1e6);
-                }
-                times
-            })
-        })
-        .collect();
-    let mut times = Vec::new();
-    for task in tasks {
-        times.extend(task.await.unwrap());
-    }
-    let per_second = times.len() as f64 / started.elapsed().as_secs_f64();
-    times.sort_by(f64::total_cmp);
-    Measured {
-        per_second,
-        p50: times[times.len() / 2],
-        p99: times[times.len() * 99 / 100],
-    }
-}
-
 impl Row<'_> {
     fn median(&self, what: fn(&Measured) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.rounds.iter().map(what).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
+        at_once::median(&self.rounds, what)
     }
 }
 

@@ -95,17 +95,25 @@ impl Raw {
 
 /// Holds and settles.
 pub(super) struct Port {
-    ledger: SqliteStore,
+    ledger: Arc<dyn Ledger>,
     clock: SystemClock,
     names: Vec<OrgId>,
     next: AtomicUsize,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Port {
+    #[allow(dead_code, reason = "not every bench has SQLite")]
     pub(super) async fn new(full: bool, organizations: usize) -> Self {
         let dir = TempDir::new().unwrap();
         let ledger = open(dir.path(), full).await;
+        Self {
+            _dir: Some(dir),
+            ..Self::on(Arc::new(ledger), organizations).await
+        }
+    }
+
+    pub(super) async fn on(ledger: Arc<dyn Ledger>, organizations: usize) -> Self {
         let clock = SystemClock::default();
         let names: Vec<OrgId> = (0..organizations).map(name).collect();
         for name in &names {
@@ -122,7 +130,7 @@ impl Port {
             clock,
             names,
             next: AtomicUsize::new(0),
-            _dir: dir,
+            _dir: None,
         }
     }
 
