@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -45,18 +44,18 @@ pub(crate) enum Failed {
 impl Keeper {
     /// Makes a folder for a server, with Postgres's first files in it.
     pub(crate) fn new(kind: &str, programs: &Path, arguments: &[String]) -> Result<Self, String> {
-        let mut process = Command::new("sh")
-            .args(["-c", SCRIPT, "keeper", kind])
+        // In a session of its own: Ctrl-C is for the tests, while this is to see their end. And the
+        // kernel wakes what is paused in a group of processes whose parent in the session has died.
+        let mut process = Command::new("setsid")
+            .args(["sh", "-c", SCRIPT, "keeper", kind])
             .arg(programs)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Ctrl-C is for the tests; this is to see their end.
-            .process_group(0)
             .spawn()
-            .map_err(|error| format!("`sh` cannot be run: {error}"))?;
+            .map_err(|error| format!("`setsid` cannot be run: {error}"))?;
         let (Some(orders), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err("`sh` has no standard input or output".to_owned());
+            return Err("`setsid` has no standard input or output".to_owned());
         };
         let mut shell = Shell {
             process,

@@ -33,9 +33,10 @@ children() {
 
 # Stops the server, then its children: once it stands, there will be no more of them.
 pause() {
-    kill -STOP "$server" || return
-    look "$server"
-    while [ -n "$state" ] && [ "$state" != T ] && [ "$state" != Z ]; do look "$server"; done
+    while kill -STOP "$server"; do
+        look "$server"
+        case $state in T | Z | '') break ;; esac
+    done
     for child in $(children); do kill -STOP "$child"; done
 }
 
