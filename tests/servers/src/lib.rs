@@ -1,5 +1,5 @@
 //! Throw-away servers for tests, benches and demos: a Postgres and a Redis that nobody has to set
-//! up, and that leave nothing behind.
+//! up, and that leave nothing behind; and a [`Proxy`] that does to connections what networks do.
 //!
 //! Each is started on a free port of 127.0.0.1, with its data in a temporary folder, and is seen to
 //! be its own before its URL is handed out. It stops when its value is dropped, or else with the
@@ -21,9 +21,11 @@
 mod install;
 mod keeper;
 mod postgres;
+mod proxy;
 mod redis;
 
 pub use postgres::Postgres;
+pub use proxy::Proxy;
 pub use redis::Redis;
 
 /// Ends a test that cannot have its server.

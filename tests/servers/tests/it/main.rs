@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use tollgate_servers::{Postgres, Redis};
+use tollgate_servers::{Postgres, Proxy, Redis};
 
 /// As long as a server that works would never take to answer.
 const SILENCE: Duration = Duration::from_millis(300);
+/// Longer than anything takes that is to come.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Asks the test binary, as a process of its own, to hold servers until it is killed.
 const HOLDS: &str = "TOLLGATE_SERVERS_HOLDS";
 
@@ -114,7 +116,24 @@ mod postgres {
     #[test]
     fn it_is_gone_with_a_process_that_is_killed() {
         let (port, folder) = held("postgres");
-        assert!(goes(port, &folder));
+        until(|| is_refused(port) && !Path::new(&folder).exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_committed_stays_though_the_proxy_cuts_the_reply() {
+        let server = Postgres::shared();
+        let url = server.url();
+        let proxy = Proxy::before(server.port()).await;
+        let greeted = server.query(&proxy.url_for(&url), "CREATE TABLE unsure (n integer)");
+        assert_eq!(greeted.unwrap(), "");
+        let mut session = session(proxy.port());
+        proxy.cut_replies(1.0, 1);
+        session.set_read_timeout(None).unwrap();
+        session
+            .write_all(b"Q\0\0\0\x22INSERT INTO unsure VALUES (7)\0")
+            .unwrap();
+        assert_eq!(session.read(&mut [0; 64]).unwrap_or(0), 0);
+        assert_eq!(server.query(&url, "SELECT n FROM unsure").unwrap(), "7\n");
     }
 
     /// The number of the shared memory that the postmaster notes.
@@ -133,6 +152,8 @@ mod postgres {
 
 mod redis {
     use super::*;
+
+    mod behind_a_proxy;
 
     #[test]
     fn a_setting_is_taken_and_one_of_its_own_is_another() {
@@ -184,7 +205,7 @@ mod redis {
     #[test]
     fn it_is_gone_with_a_process_that_is_killed() {
         let (port, folder) = held("redis");
-        assert!(goes(port, &folder));
+        until(|| is_refused(port) && !Path::new(&folder).exists());
     }
 
     pub(super) fn folder_of(port: u16) -> String {
@@ -192,6 +213,7 @@ mod redis {
         answer.split("\r\n").nth(4).unwrap().to_owned()
     }
 
+    /// What the server answers on a connection of its own.
     fn asked(port: u16, what: &str) -> String {
         let mut stream = connected(port);
         stream.set_read_timeout(None).unwrap();
@@ -245,15 +267,15 @@ fn held(kind: &str) -> (u16, String) {
     (port, folder.to_owned())
 }
 
-/// Whether the server and its folder go away by themselves.
-fn goes(port: u16, folder: &str) -> bool {
+/// Waits for what comes by itself.
+fn until(mut holds: impl FnMut() -> bool) {
     for _ in 0..1_000 {
-        if is_refused(port) && !Path::new(folder).exists() {
-            return true;
+        if holds() {
+            return;
         }
         sleep(Duration::from_millis(10));
     }
-    false
+    assert!(holds(), "not within ten seconds");
 }
 
 fn folder_of(server: &Postgres) -> String {
