@@ -30,24 +30,27 @@ fn found_or_installed(
     if let Some(found) = find() {
         return Ok(found);
     }
-    // Several test binaries may ask for it at once. The lock goes with the file.
-    let path = env::temp_dir().join("tollgate-servers.lock");
-    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.map_err(|error| format!("`{}` cannot be locked: {error}", path.display()))?;
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    let why = install(package).err();
+    let why = may_install().and_then(|()| {
+        // Several test binaries may ask for it at once. The lock goes with the file.
+        let path = env::temp_dir().join("tollgate-servers.lock");
+        let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        let _lock =
+            lock.map_err(|error| format!(", and `{}` cannot be locked ({error})", path.display()))?;
+        if find().is_some() {
+            return Ok(());
+        }
+        install(package)
+    });
     find().ok_or_else(|| {
-        let why = why.unwrap_or_default();
+        let why = why.err().unwrap_or_default();
         format!(
             "this machine has no {what}{why}: install it with `apt-get install {package}`, or leave out the tests that need it with `cargo test --workspace -- --skip postgres --skip redis`"
         )
     })
 }
 
-/// Installs the package, and leaves no server running. The error goes on with a sentence.
-fn install(package: &str) -> Result<(), String> {
+/// The error goes on with a sentence, as that of [`install`] does.
+fn may_install() -> Result<(), String> {
     if in_path("apt-get").is_none() {
         return Err(" and no apt-get".to_owned());
     }
@@ -55,6 +58,11 @@ fn install(package: &str) -> Result<(), String> {
     if who.is_ok_and(|who| who.stdout != b"0\n") {
         return Err(", and only root can install it".to_owned());
     }
+    Ok(())
+}
+
+/// Installs the package, and leaves no server running.
+fn install(package: &str) -> Result<(), String> {
     eprintln!("installing {package}");
     let done = Command::new("sh")
         .args(["-c", SCRIPT, "install", package])

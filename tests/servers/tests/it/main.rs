@@ -71,7 +71,7 @@ mod postgres {
         assert!(!answers(&mut other, HELLO));
         server.resume();
         for stream in [&mut session, &mut other] {
-            stream.set_read_timeout(None).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
             assert!(stream.read(&mut [0; 64]).unwrap() > 0);
         }
     }
@@ -128,7 +128,7 @@ mod postgres {
         assert_eq!(greeted.unwrap(), "");
         let mut session = session(proxy.port());
         proxy.cut_replies(1.0, 1);
-        session.set_read_timeout(None).unwrap();
+        session.set_read_timeout(Some(PATIENCE)).unwrap();
         session
             .write_all(b"Q\0\0\0\x22INSERT INTO unsure VALUES (7)\0")
             .unwrap();
@@ -171,7 +171,7 @@ mod redis {
         server.pause();
         assert!(!answers(&mut stream, b"PING\r\n"));
         server.resume();
-        stream.set_read_timeout(None).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answer = [0; 7];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"+PONG\r\n");
@@ -216,7 +216,7 @@ mod redis {
     /// What the server answers on a connection of its own.
     fn asked(port: u16, what: &str) -> String {
         let mut stream = connected(port);
-        stream.set_read_timeout(None).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(stream, "{what}\r\nQUIT\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -309,7 +309,7 @@ const HELLO: &[u8] = b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0";
 /// A session that has been greeted.
 fn session(port: u16) -> TcpStream {
     let mut stream = connected(port);
-    stream.set_read_timeout(None).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(HELLO).unwrap();
     // `Z`, five, and that it is idle.
     let mut heard = Vec::new();
