@@ -6,8 +6,9 @@
 kind=$1
 programs=$2
 shift 2
-# Whoever interrupts the tests does not end this before it has cleaned up.
-trap '' HUP INT TERM
+# Whoever interrupts the tests does not end this before it has cleaned up, nor does an answer that nobody
+# is there to read.
+trap '' HUP INT PIPE TERM
 export LC_ALL=C
 server=
 

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -136,6 +137,23 @@ mod postgres {
         assert_eq!(server.query(&url, "SELECT n FROM unsure").unwrap(), "7\n");
     }
 
+    #[test]
+    fn it_is_gone_with_a_process_that_is_killed_while_it_starts() {
+        let own = std::env::temp_dir().join(format!("tollgate-starts.{}", std::process::id()));
+        std::fs::create_dir(&own).unwrap();
+        let mut permissions = std::fs::metadata(&own).unwrap().permissions();
+        // Postgres is another user.
+        permissions.set_mode(0o755);
+        std::fs::set_permissions(&own, permissions).unwrap();
+        let entries = || std::fs::read_dir(&own).unwrap().count();
+        let mut holder = holder("postgres").env("TMPDIR", &own).spawn().unwrap();
+        until(|| entries() > 0);
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        until(|| entries() == 0);
+        std::fs::remove_dir(own).unwrap();
+    }
+
     /// The number of the shared memory that the postmaster notes.
     fn shared_memory(data: &str) -> String {
         let notes = std::fs::read_to_string(format!("{data}/postmaster.pid")).unwrap();
@@ -227,7 +245,7 @@ mod redis {
 /// The process that is killed. Does nothing where it is not told what to hold.
 #[test]
 #[ignore = "run by tests above, as a process of its own"]
-fn holder() {
+fn holds() {
     let told = match std::env::var(HOLDS).as_deref() {
         Ok("postgres") => {
             let server = Postgres::shared();
@@ -247,14 +265,19 @@ fn holder() {
     }
 }
 
+/// A process that will have such a server.
+fn holder(kind: &str) -> Command {
+    let mut holder = Command::new(std::env::current_exe().unwrap());
+    holder
+        .args(["--exact", "holds", "--ignored", "--nocapture"])
+        .env(HOLDS, kind)
+        .stdout(Stdio::piped());
+    holder
+}
+
 /// Kills a process, as rudely as can be, that has such a server, and says where that was.
 fn held(kind: &str) -> (u16, String) {
-    let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "holder", "--ignored", "--nocapture"])
-        .env(HOLDS, kind)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut holder = holder(kind).spawn().unwrap();
     let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     let mut told = lines.filter_map(|line| line.unwrap().strip_prefix("holds ").map(str::to_owned));
     let told = told.next().expect("the holder says what it holds");
