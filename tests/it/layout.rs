@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Allowed dependencies inside the workspace, and databases, frameworks and runtimes that a crate
 /// must stay free of. Dev-dependencies may not point back either.
-const ALLOWED: [(&str, &[&str], &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str], &[&str]); 7] = [
     (
         "tollgate-core",
         &[],
@@ -23,7 +23,12 @@ const ALLOWED: [(&str, &[&str], &[&str]); 6] = [
         &["tollgate-core", "tollgate-testkit"],
         &["axum", "http", "tower"],
     ),
-    ("tollgate", &["tollgate-core"], &["sqlx"]),
+    (
+        "tollgate-redis",
+        &["tollgate-core", "tollgate-servers", "tollgate-testkit"],
+        &["axum", "http", "sqlx", "tower"],
+    ),
+    ("tollgate", &["tollgate-core"], &["redis", "sqlx"]),
     (
         "tollgate-cli",
         &["tollgate-core", "tollgate-sqlx"],

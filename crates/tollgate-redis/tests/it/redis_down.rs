@@ -1,0 +1,244 @@
+//! Redis goes away, or cannot count: decisions go on by each node's share, and come back.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tollgate_core::clock::{Clock, SystemClock};
+use tollgate_core::error::{StoreError, StoreErrorKind};
+use tollgate_core::rate::{Limiter, RateLimit, Take, Tally};
+use tollgate_redis::{RedisLimiter, RedisOptions, WhenDown};
+use tollgate_servers::Redis;
+
+use crate::{acme, exact, order};
+
+/// What the project asks for: without a restart, in at most so long.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// A node. Its clock is the machine's, as in an app.
+struct Node {
+    limiter: RedisLimiter,
+    clock: SystemClock,
+}
+
+impl Node {
+    async fn open(options: RedisOptions) -> Self {
+        Self {
+            limiter: options.open().await.unwrap(),
+            clock: SystemClock::default(),
+        }
+    }
+
+    async fn ask(&self, limits: &[RateLimit]) -> Result<Tally, StoreError> {
+        let subject = &acme();
+        let take = Take {
+            subject,
+            limits,
+            cost: 1,
+            now: self.clock.now(),
+        };
+        self.limiter.take(&take).await
+    }
+
+    async fn admitted(&self, limits: &[RateLimit], of: u32) -> u32 {
+        let mut admitted = 0;
+        for _ in 0..of {
+            admitted += u32::from(self.ask(limits).await.unwrap().admitted);
+        }
+        admitted
+    }
+
+    async fn recovers(&self) {
+        timeout(RECOVERY, self.limiter.recovered()).await.unwrap();
+        assert!(!self.limiter.is_degraded());
+    }
+}
+
+#[tokio::test]
+async fn nodes_together_admit_n_and_while_it_is_down_the_nth_part_each() {
+    let (redis, limits) = (Redis::start(), [exact(22, 3600)]);
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(Node::open(RedisOptions::new(redis.url()).nodes(4)).await);
+    }
+    let mut together = 0;
+    for _ in 0..10 {
+        for node in &nodes {
+            together += node.admitted(&limits, 1).await;
+        }
+    }
+    assert_eq!(together, 22);
+    redis.kill();
+    for node in &nodes {
+        // 22 / 4, rounded down: N + n·⌊N/n⌋ in the window in which it went.
+        assert_eq!(node.admitted(&limits, 10).await, 5);
+        assert!(node.limiter.is_degraded());
+    }
+    redis.restart();
+    for node in &nodes {
+        node.recovers().await;
+    }
+    // It has nothing in it: new windows, which all count in again.
+    assert_eq!(nodes[0].admitted(&limits, 20).await, 20);
+    assert_eq!(nodes[3].admitted(&limits, 20).await, 2);
+    // A node that has had its share does not get another when Redis goes again.
+    redis.kill();
+    assert_eq!(nodes[1].admitted(&limits, 10).await, 0);
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_waited_for_three_times_and_no_more() {
+    let (redis, limits) = (Redis::start(), [exact(100_000, 3600)]);
+    let options = RedisOptions::new(redis.url()).deadline(Duration::from_millis(40));
+    let node = Node::open(options).await;
+    redis.pause();
+    for late in [false, false, true] {
+        let started = Instant::now();
+        assert!(node.ask(&limits).await.unwrap().admitted);
+        let took = started.elapsed();
+        assert!(took >= Duration::from_millis(40), "{took:?}");
+        // The crate underneath would wait for half a second.
+        assert!(took < Duration::from_millis(400), "{took:?}");
+        assert_eq!(node.limiter.is_degraded(), late);
+    }
+    let started = Instant::now();
+    assert_eq!(node.admitted(&limits, 1000).await, 1000);
+    assert!(started.elapsed() < Duration::from_millis(400));
+    redis.resume();
+    node.recovers().await;
+    assert!(node.ask(&limits).await.unwrap().admitted);
+}
+
+#[tokio::test]
+async fn one_late_answer_is_no_reason_to_count_alone() {
+    let (redis, limits) = (Redis::start(), [exact(100, 3600)]);
+    let options = RedisOptions::new(redis.url()).deadline(Duration::from_millis(40));
+    let node = Node::open(options).await;
+    for _ in 0..3 {
+        for _ in 0..2 {
+            redis.pause();
+            assert!(node.ask(&limits).await.unwrap().admitted);
+            redis.resume();
+        }
+        // One in time, and those before are forgotten. It stands in line behind the late ones.
+        while node.ask(&limits).await.unwrap().windows[0].remaining > 97 {}
+        assert!(!node.limiter.is_degraded());
+    }
+}
+
+#[tokio::test]
+async fn who_chose_so_is_refused_while_it_is_down() {
+    let redis = Redis::start();
+    let options = RedisOptions::new(redis.url()).when_down(WhenDown::Refuse);
+    let node = Node::open(options.when_down_for("second", WhenDown::Share)).await;
+    redis.kill();
+    for limits in [&[exact(10, 60)][..], &[exact(10, 1), exact(10, 60)]] {
+        let error = node.ask(limits).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert_eq!(
+            error.to_string(),
+            "Redis is down, and `minute` is not counted without it"
+        );
+    }
+    assert!(node.ask(&[exact(10, 1)]).await.unwrap().admitted);
+    // Nothing to count needs no Redis.
+    assert!(node.ask(&[]).await.unwrap().admitted);
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_its_scripts_is_given_them_and_counts_on() {
+    let (redis, limits) = (Redis::start(), [exact(5, 3600)]);
+    let node = Node::open(RedisOptions::new(redis.url()).when_down(WhenDown::Refuse)).await;
+    assert_eq!(node.admitted(&limits, 3).await, 3);
+    for left in [1, 0] {
+        order(&redis.url(), &["SCRIPT", "FLUSH"]).await;
+        assert_eq!(node.ask(&limits).await.unwrap().windows[0].remaining, left);
+    }
+    assert!(!node.limiter.is_degraded());
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_everything_begins_new_windows() {
+    let (redis, limits) = (Redis::start(), [exact(5, 3600)]);
+    let node = Node::open(RedisOptions::new(redis.url()).when_down(WhenDown::Refuse)).await;
+    assert_eq!(node.admitted(&limits, 9).await, 5);
+    order(&redis.url(), &["FLUSHALL"]).await;
+    assert_eq!(node.admitted(&limits, 9).await, 5);
+    assert!(!node.limiter.is_degraded());
+}
+
+#[tokio::test]
+async fn a_redis_without_memory_is_down_until_it_has_some() {
+    let (redis, limits) = (Redis::start(), [exact(8, 3600)]);
+    let node = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    assert_eq!(node.admitted(&limits, 3).await, 3);
+    order(&redis.url(), &["CONFIG", "SET", "maxmemory", "1"]).await;
+    // What was counted before the memory ran out is there again afterwards.
+    assert_eq!(node.admitted(&limits, 9).await, 4);
+    assert!(node.limiter.is_degraded());
+    order(&redis.url(), &["CONFIG", "SET", "maxmemory", "0"]).await;
+    node.recovers().await;
+    assert_eq!(node.admitted(&limits, 9).await, 5);
+}
+
+#[tokio::test]
+async fn a_replica_that_only_reads_is_down_until_it_is_promoted() {
+    let (master, redis, limits) = (Redis::start(), Redis::start(), [exact(8, 3600)]);
+    let node = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    assert_eq!(node.admitted(&limits, 3).await, 3);
+    let port = master.port().to_string();
+    order(&redis.url(), &["REPLICAOF", "127.0.0.1", &port]).await;
+    assert_eq!(node.admitted(&limits, 9).await, 4);
+    assert!(node.limiter.is_degraded());
+    // A replica at the start is waited for too.
+    let late = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    assert!(late.limiter.is_degraded());
+    order(&redis.url(), &["REPLICAOF", "NO", "ONE"]).await;
+    node.recovers().await;
+    late.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_whose_clients_are_paused_is_down_until_they_go_on() {
+    let (redis, limits) = (Redis::start(), [exact(1000, 3600)]);
+    let node = Node::open(RedisOptions::new(redis.url())).await;
+    // Whoever would end the pause is paused too.
+    order(&redis.url(), &["CLIENT", "PAUSE", "1500", "ALL"]).await;
+    assert_eq!(node.admitted(&limits, 10).await, 10);
+    assert!(node.limiter.is_degraded());
+    let pause = Duration::from_millis(1500);
+    timeout(pause + RECOVERY, node.limiter.recovered())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_seen_to_break() {
+    let redis = Redis::start();
+    let node = Node::open(RedisOptions::new(redis.url())).await;
+    redis.kill();
+    timeout(2 * RECOVERY, async {
+        while !node.limiter.is_degraded() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    redis.restart();
+    node.recovers().await;
+}
+
+#[tokio::test]
+async fn the_last_clone_closes_the_connection() {
+    let redis = Redis::start();
+    let limiter = RedisOptions::new(redis.url()).open().await.unwrap();
+    let names = async || format!("{:?}", order(&redis.url(), &["CLIENT", "LIST"]).await);
+    let clone = limiter.clone();
+    drop(limiter);
+    tokio::task::yield_now().await;
+    assert!(!clone.is_degraded());
+    drop(clone);
+    let connected = async || names().await.matches("cmd=evalsha").count();
+    timeout(RECOVERY, async { while connected().await > 0 {} })
+        .await
+        .unwrap();
+}
