@@ -154,13 +154,22 @@ impl Link {
     /// Keeps connected, for ever.
     pub(crate) async fn keep(self: Arc<Self>) {
         let mut state = self.connected.subscribe();
+        let mut told = false;
         loop {
             let connected = state.borrow_and_update().clone();
             let Some(connected) = connected else {
-                if self.connect().await.is_ok() {
-                    tracing::info!(redis = self.place, "Redis counts again");
-                } else {
+                if let Err(error) = self.connect().await {
+                    // Somebody has to do something about this one; waiting is for the others.
+                    if let Err(error) = error.fatal(&self.place)
+                        && !told
+                    {
+                        told = true;
+                        tracing::error!(%error, "Redis does not let this node in any more");
+                    }
                     self.clock.sleep(PAUSE).await;
+                } else {
+                    told = false;
+                    tracing::info!(redis = self.place, "Redis counts again");
                 }
                 continue;
             };

@@ -196,6 +196,46 @@ async fn a_connection_that_breaks_is_told_of_once_however_many_were_waiting() {
     );
 }
 
+#[tokio::test]
+async fn a_password_that_is_changed_meanwhile_is_told_of_once() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(log.clone());
+    let _log = tracing::subscriber::set_default(subscriber.finish());
+    let redis = Redis::start();
+    let with = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
+    let change = async |from: &str, to: &str| {
+        order(from, &["CONFIG", "SET", "requirepass", to]).await;
+        order(&with(to), &["CLIENT", "KILL", "TYPE", "normal"]).await;
+    };
+    change(&redis.url(), "hunter2").await;
+    let limiter = RedisOptions::new(with("hunter2")).open().await.unwrap();
+    change(&with("hunter2"), "hunter3").await;
+    let told = || {
+        log.text()
+            .matches("refuses the user or the password")
+            .count()
+    };
+    let tries = timeout(Duration::from_secs(5), async {
+        while told() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    tries.await.unwrap();
+    assert!(limiter.is_degraded());
+    order(
+        &with("hunter3"),
+        &["CONFIG", "SET", "requirepass", "hunter2"],
+    )
+    .await;
+    timeout(Duration::from_secs(2), limiter.recovered())
+        .await
+        .unwrap();
+    assert_eq!(told(), 1, "{}", log.text());
+    assert!(!log.text().contains("hunter"), "{}", log.text());
+}
+
 /// What was counted, by the ends of names and labels.
 fn counted(counts: &Snapshotter) -> Vec<String> {
     let mut all: Vec<_> = counts
