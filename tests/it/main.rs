@@ -33,6 +33,7 @@ mod layers;
 mod layout;
 mod leases;
 mod limits;
+mod nodes;
 mod observe;
 mod ownership;
 mod prices;

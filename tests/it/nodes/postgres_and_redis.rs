@@ -1,0 +1,116 @@
+//! What 1, 2, 4 and 8 nodes admit together is what one would.
+
+use tollgate::core::clock::{Clock as _, SystemClock};
+use tollgate::core::credits::Ledger as _;
+
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(1);
+const UNITS: u32 = 300;
+const WINDOWS: u32 = 3;
+
+async fn an_exact_window_admits_its_units_and_no_more(count: usize) {
+    let rate = RateLimit::exact(UNITS, WINDOW).unwrap();
+    let nodes = Nodes::start(count, Plan::new("pro").rate(rate)).await;
+    let end = Instant::now() + WINDOW * WINDOWS;
+    let asked = nodes.ask("/iocs", 4, move || move |asked: &Asked| asked.ended > end);
+    let asked = asked.await;
+    assert!(asked.iter().all(|it| matches!(it.status, 200 | 429)));
+    let mut admitted: Vec<Asked> = asked.into_iter().filter(|it| it.status == 200).collect();
+    admitted.sort_by_key(|it| it.began);
+    // Redis decided between the two points in time: those that lie in a window whole were
+    // admitted in it.
+    let most = admitted.iter().map(|first| {
+        let inside = |it: &&Asked| it.began >= first.began && it.ended < first.began + WINDOW;
+        admitted.iter().filter(inside).count()
+    });
+    let (most, units) = (
+        most.max().unwrap_or_default(),
+        usize::try_from(UNITS).unwrap(),
+    );
+    assert!(most <= units, "{most} in a window of {UNITS}");
+    let all = units * usize::try_from(WINDOWS).unwrap();
+    let least = all * 95 / 100;
+    assert!(
+        admitted.len() >= least,
+        "{} were admitted by {count} nodes in {WINDOWS} windows of {UNITS}",
+        admitted.len()
+    );
+    nodes.stop().await;
+}
+
+async fn a_quota_is_spent_to_the_last_unit(count: usize) {
+    const QUOTA: u64 = 1_000;
+    let quota = QuotaLimit::new(QUOTA, QuotaPeriod::Month).unwrap();
+    let nodes = Nodes::start(count, Plan::new("pro").quota(quota)).await;
+    let asked = nodes.ask("/iocs", 2, until_refused(429)).await;
+    let admitted = asked.iter().filter(|it| it.status == 200).count();
+    assert_eq!(u64::try_from(admitted).unwrap(), QUOTA, "by {count} nodes");
+    nodes.stop().await;
+}
+
+async fn credits_are_charged_to_the_last_one(count: usize) {
+    const CREDITS: u64 = 1_000;
+    let nodes = Nodes::start(count, Plan::new("pro")).await;
+    let gate = &nodes.first().gate;
+    let system = Actor::system();
+    let granted = gate.grant_credits(&acme(), CREDITS, &system).await;
+    granted.unwrap();
+    let asked = nodes.ask("/report", 4, until_refused(402)).await;
+    let admitted = asked.iter().filter(|it| it.status == 200).count();
+    assert_eq!(
+        u64::try_from(admitted).unwrap(),
+        CREDITS,
+        "by {count} nodes"
+    );
+    let store = nodes.store.clone();
+    for node in &nodes.nodes {
+        // What is settled after the answer is settled by then.
+        node.gate.shutdown().await;
+    }
+    let now = SystemClock::default().now().wall;
+    let balance = store.balance(&acme(), now, None).await.unwrap();
+    assert_eq!(
+        (balance.granted, balance.settled, balance.held),
+        (CREDITS, CREDITS, 0),
+        "by {count} nodes"
+    );
+    store.close().await;
+}
+
+/// A task asks until it is refused so, several times in a row: another node may hold a block of a
+/// quota, or a hold that is given back.
+fn until_refused(status: u16) -> impl Fn() -> Box<dyn FnMut(&Asked) -> bool + Send> + Send + Sync {
+    move || {
+        let mut refused = 0;
+        Box::new(move |asked: &Asked| {
+            assert!(matches!(asked.status, 200) || asked.status == status);
+            refused = if asked.status == 200 { 0 } else { refused + 1 };
+            refused == 20
+        })
+    }
+}
+
+macro_rules! nodes {
+    ($($test:ident: $what:ident of $count:literal),+ $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            $what($count).await;
+        }
+    )+};
+}
+
+nodes! {
+    one_node_admits_the_units_of_a_window: an_exact_window_admits_its_units_and_no_more of 1,
+    two_nodes_admit_the_units_of_a_window: an_exact_window_admits_its_units_and_no_more of 2,
+    four_nodes_admit_the_units_of_a_window: an_exact_window_admits_its_units_and_no_more of 4,
+    eight_nodes_admit_the_units_of_a_window: an_exact_window_admits_its_units_and_no_more of 8,
+    one_node_spends_a_quota: a_quota_is_spent_to_the_last_unit of 1,
+    two_nodes_spend_a_quota: a_quota_is_spent_to_the_last_unit of 2,
+    four_nodes_spend_a_quota: a_quota_is_spent_to_the_last_unit of 4,
+    eight_nodes_spend_a_quota: a_quota_is_spent_to_the_last_unit of 8,
+    one_node_charges_the_last_credit: credits_are_charged_to_the_last_one of 1,
+    two_nodes_charge_the_last_credit: credits_are_charged_to_the_last_one of 2,
+    four_nodes_charge_the_last_credit: credits_are_charged_to_the_last_one of 4,
+    eight_nodes_charge_the_last_credit: credits_are_charged_to_the_last_one of 8,
+}
