@@ -6,7 +6,7 @@
 -- exactly until the year 2255.
 --
 -- The value is cmsgpack: when it was written, then the windows: {0, free at, period}, or
--- {1, leaves, units, leaves, units, ...}, the oldest slot first.
+-- {1, used, leaves, units, leaves, units, ...}, the oldest slot first.
 --
 -- The arithmetic is that of tollgate-core's rate/smooth.rs, rate/exact.rs and rate/local.rs; a
 -- test holds them together. It answers whether every window agreed, and for each window what
@@ -42,8 +42,12 @@ if behind > longest then
   changed = true
   for w = 2, #kept do
     local window = kept[w]
-    for i = 2, #window, window[1] == 0 and #window or 2 do
-      window[i] = window[i] - behind
+    if window[1] == 0 then
+      window[2] = window[2] - behind
+    else
+      for s = 3, #window, 2 do
+        window[s] = window[s] - behind
+      end
     end
   end
 elseif behind > 0 then
@@ -60,7 +64,7 @@ if not fits then
   changed = raw and true
   local old = {unpack(kept, 2)}
   for i, limit in ipairs(limits) do
-    windows[i] = limit.kind == 0 and {0, 0, limit.step} or {1}
+    windows[i] = limit.kind == 0 and {0, 0, limit.step} or {1, 0}
     for at, window in ipairs(old) do
       if window[1] == limit.kind then
         windows[i] = table.remove(old, at)
@@ -86,26 +90,27 @@ for i, limit in ipairs(limits) do
     end
     debts[i] = debt
   else
-    local slots, used = {1}, 0
-    for s = 2, #window, 2 do
-      if window[s] > now then
-        slots[#slots + 1] = window[s]
-        slots[#slots + 1] = window[s + 1]
-        used = used + window[s + 1]
-      end
+    local first, used = 3, window[2]
+    while first < #window and window[first] <= now do
+      used = used - window[first + 1]
+      first = first + 2
+    end
+    if first > 3 then
+      window = {1, used, unpack(window, first)}
+      windows[i] = window
     end
     local excess = used + cost - limit.units
     if cost > 0 and excess > 0 then
       wait = limit.window
-      for s = 2, #slots, 2 do
-        excess = excess - slots[s + 1]
+      for s = 3, #window, 2 do
+        excess = excess - window[s + 1]
         if excess <= 0 then
-          wait = slots[s] - now
+          wait = window[s] - now
           break
         end
       end
     end
-    windows[i], debts[i] = slots, used
+    debts[i] = used
   end
   waits[i] = wait
   admitted = admitted and wait < 0
@@ -120,9 +125,10 @@ if consume then
       windows[i] = {0, now + debts[i], limit.step}
     elseif cost > 0 then
       debts[i] = debts[i] + cost
+      window[2] = debts[i]
       local leaves = (floor(now / limit.step) + 1) * limit.step + limit.window
       -- After a plan change the newest slot may leave later than a new one would.
-      if #window > 1 and window[#window - 1] >= leaves then
+      if #window > 2 and window[#window - 1] >= leaves then
         window[#window] = window[#window] + cost
       else
         window[#window + 1] = leaves
@@ -135,7 +141,8 @@ end
 if (consume and (cost > 0 or raw)) or (commit and changed) then
   local busy = 0
   for _, window in ipairs(windows) do
-    local free = window[1] == 0 and window[2] or window[#window - 1] or 0
+    -- An exact window without slots has its kind there, which is no time from now.
+    local free = window[1] == 0 and window[2] or window[#window - 1]
     busy = max(busy, free - now)
   end
   -- A time that a test tells is not the server's, which forgets by its own.
@@ -153,8 +160,8 @@ for i, limit in ipairs(limits) do
     soon = debt - max(used - 1, 0) * limit.step
   else
     remaining = max(limit.units - debt, 0)
-    if #window > 1 then
-      reset, soon = window[#window - 1] - now, window[2] - now
+    if #window > 2 then
+      reset, soon = window[#window - 1] - now, window[3] - now
     end
   end
   for _, number in ipairs({remaining, reset, soon, waits[i]}) do
