@@ -8,10 +8,11 @@ use tempfile::TempDir;
 use tollgate_core::clock::{Clock, SystemClock};
 use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Settle};
 use tollgate_core::id::HoldId;
-use tollgate_sqlx::{SqliteOptions, SqliteStore};
+use tollgate_servers::Postgres;
+use tollgate_sqlx::{AnyOptions, AnyStore, SqliteOptions};
 use tollgate_testkit::records::{at, change, hold_request, org};
 
-use crate::{number, say};
+use crate::{number, open, say};
 
 const TASKS: u64 = 64;
 /// Of so many refusals, one is followed by a grant, so that the credits are always the last ones.
@@ -36,26 +37,40 @@ fn add(sum: &AtomicU64, more: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_tasks_charge_the_last_credits_exactly_once() {
     let attempts = number("TOLLGATE_ATTEMPTS", 100_000);
-    let clock = SystemClock::default();
-    let began = clock.now().steady;
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("tollgate.db");
     let options = SqliteOptions::new(path.to_str().unwrap()).synchronous_normal();
-    let store = options.open().await.unwrap();
+    let store = AnyOptions::Sqlite(options).open().await.unwrap();
+    contend("SQLite", &[store], attempts).await;
+}
+
+/// `TOLLGATE_POSTGRES_ATTEMPTS` says how often they try.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_two_nodes_of_postgres_they_charge_the_last_credits_exactly_once() {
+    let attempts = number("TOLLGATE_POSTGRES_ATTEMPTS", 10_000);
+    let url = Postgres::shared().fresh();
+    let nodes = [open(&url).await, open(&url).await];
+    contend("PostgreSQL", &nodes, attempts).await;
+}
+
+async fn contend(database: &str, nodes: &[AnyStore], attempts: u64) {
+    let clock = SystemClock::default();
+    let began = clock.now().steady;
     let sums = Arc::new(Sums::default());
-    grant(&store, &sums).await;
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|_| tokio::spawn(contend(store.clone(), Arc::clone(&sums), attempts)))
+    let store = &nodes[0];
+    grant(store, &sums).await;
+    let tasks: Vec<_> = (nodes.iter().cycle().zip(0..TASKS))
+        .map(|(node, _)| tokio::spawn(try_often(node.clone(), Arc::clone(&sums), attempts)))
         .collect();
     for task in tasks {
         task.await.unwrap();
     }
     // What was voided last, or granted last, is left.
-    while attempt(&store, &sums, true).await {}
+    while attempt(store, &sums, true).await {}
 
     let took = clock.now().steady.since(began);
     say(&format!(
-        "contention: {attempts} attempts in {took:.1?}: {sums:?}"
+        "contention on {database}: {attempts} attempts in {took:.1?}: {sums:?}"
     ));
     let Sums {
         granted, charged, ..
@@ -71,7 +86,7 @@ async fn sixty_four_tasks_charge_the_last_credits_exactly_once() {
     assert_eq!(last.first().unwrap().balance, 0);
 }
 
-async fn contend(store: SqliteStore, sums: Arc<Sums>, attempts: u64) {
+async fn try_often(store: AnyStore, sums: Arc<Sums>, attempts: u64) {
     while add(&sums.begun, 1) < attempts {
         let ends = fastrand::u8(0..4) > 0;
         let held = attempt(&store, &sums, ends).await;
@@ -82,7 +97,7 @@ async fn contend(store: SqliteStore, sums: Arc<Sums>, attempts: u64) {
 }
 
 /// Holds one credit, then charges it or gives it back. Says whether there was one.
-async fn attempt(store: &SqliteStore, sums: &Sums, charge: bool) -> bool {
+async fn attempt(store: &AnyStore, sums: &Sums, charge: bool) -> bool {
     let id = HoldId::from_bytes(std::array::from_fn(|_| fastrand::u8(..)));
     let request = HoldRequest {
         id,
@@ -110,7 +125,7 @@ async fn attempt(store: &SqliteStore, sums: &Sums, charge: bool) -> bool {
     true
 }
 
-async fn grant(store: &SqliteStore, sums: &Sums) {
+async fn grant(store: &AnyStore, sums: &Sums) {
     let grant = Grant::new(org("acme"), GRANT);
     store.grant(grant, change(0)).await.unwrap();
     add(&sums.granted, GRANT);

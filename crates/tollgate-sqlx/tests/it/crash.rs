@@ -7,31 +7,60 @@
     reason = "a test that overflows fails"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::ops::Range;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tollgate_core::change::{Actor, Change};
+use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{Grant, Ledger};
-use tollgate_sqlx::SqliteStore;
+use tollgate_sqlx::AnyStore;
 use tollgate_testkit::records::org;
 
-use crate::{number, say};
+use crate::{number, open, say};
 use audit::{Granted, Told};
+use node::Node;
 use worker::{LIFETIME, ORGANIZATIONS, now};
 
 mod audit;
+mod node;
+mod postgres;
 mod worker;
 
-const DATABASE: &str = "TOLLGATE_CRASH_DATABASE";
-const LEDGER: &str = "TOLLGATE_CRASH_LEDGER";
-/// After so many kills the next file begins.
-const KILLS_PER_FILE: u64 = 100;
-const SIGKILL: i32 = 9;
+/// After so many kills the next database begins.
+const KILLS_PER_DATABASE: u64 = 100;
+/// How long a process may take until its first acknowledgement.
+const STARTS: Duration = Duration::from_secs(20);
+
+/// Where the databases are, and for how many microseconds a process lives that has acknowledged
+/// something.
+struct Place {
+    fresh: fn() -> Database,
+    lives: Range<u64>,
+}
+
+const ON_SQLITE: Place = Place {
+    fresh: Database::file,
+    lives: 10_000..60_000,
+};
+
+/// A database, and where it is.
+struct Database {
+    location: String,
+    /// Removed with it.
+    _dir: Option<TempDir>,
+}
+
+impl Database {
+    fn file() -> Self {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("tollgate.db");
+        Self {
+            location: path.to_str().unwrap().to_owned(),
+            _dir: Some(dir),
+        }
+    }
+}
 
 /// What the loop met.
 #[derive(Debug, Default)]
@@ -48,7 +77,7 @@ struct Tally {
 async fn whatever_was_acknowledged_survives_kill_9_and_the_sums_agree() {
     let kills = number("TOLLGATE_KILLS", 500);
     let began = now();
-    let (tally, found) = kill_often("sound", kills).await;
+    let (tally, found) = kill_often(&ON_SQLITE, "sound", kills).await;
     say(&format!("kill -9: {tally:?} in {:.1?}", now().since(began)));
     found.unwrap();
     assert_eq!(tally.kills, kills);
@@ -60,25 +89,25 @@ const PATIENCE: u64 = 60;
 
 #[tokio::test]
 async fn a_ledger_that_reads_and_then_writes_is_found_out() {
-    let found = found_out("reads_then_writes").await;
+    let found = found_out(&ON_SQLITE, "reads_then_writes").await;
     assert!(found.contains("held"), "{found}");
 }
 
 #[tokio::test]
 async fn a_ledger_that_commits_in_two_parts_is_found_out() {
-    let found = found_out("two_commits").await;
+    let found = found_out(&ON_SQLITE, "two_commits").await;
     assert!(found.contains("held"), "{found}");
 }
 
 #[tokio::test]
 async fn a_ledger_that_acknowledges_before_it_commits_is_found_out() {
-    let found = found_out("tells_early").await;
+    let found = found_out(&ON_SQLITE, "tells_early").await;
     assert!(found.contains("is not there"), "{found}");
 }
 
 /// What is wrong with a broken ledger.
-async fn found_out(ledger: &str) -> String {
-    let (tally, found) = kill_often(ledger, PATIENCE).await;
+async fn found_out(place: &Place, ledger: &str) -> String {
+    let (tally, found) = kill_often(place, ledger, PATIENCE).await;
     let found = found.unwrap_err();
     say(&format!("{ledger}: kill {}: {found}", tally.kills));
     found
@@ -88,71 +117,81 @@ async fn found_out(ledger: &str) -> String {
 #[test]
 #[ignore = "run by the tests above, as a process of its own"]
 fn worker() {
-    let Ok(database) = std::env::var(DATABASE) else {
+    let Ok(database) = std::env::var(node::DATABASE) else {
         return;
     };
-    let ledger = std::env::var(LEDGER).unwrap();
+    let ledger = std::env::var(node::LEDGER).unwrap();
     worker::work(&database, &ledger);
 }
 
 /// Kills a process on such a ledger so often, or until something is wrong.
-async fn kill_often(ledger: &str, kills: u64) -> (Tally, Result<(), String>) {
+async fn kill_often(place: &Place, ledger: &str, kills: u64) -> (Tally, Result<(), String>) {
     let mut tally = Tally::default();
     while tally.kills < kills {
-        let on_this_file = KILLS_PER_FILE.min(kills - tally.kills);
-        if let Err(wrong) = kill_on_one_file(ledger, on_this_file, &mut tally).await {
+        let on_this_one = KILLS_PER_DATABASE.min(kills - tally.kills);
+        if let Err(wrong) = kill_on_one(place, ledger, on_this_one, &mut tally).await {
             return (tally, Err(wrong));
         }
     }
     (tally, Ok(()))
 }
 
-async fn kill_on_one_file(ledger: &str, kills: u64, tally: &mut Tally) -> Result<(), String> {
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join("tollgate.db");
+async fn kill_on_one(
+    place: &Place,
+    ledger: &str,
+    kills: u64,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let database = (place.fresh)();
+    let location = &database.location;
     let mut granted = Granted::default();
     let mut all = Told::default();
-    let store = open(&path).await;
+    let store = open(location).await;
     grant(&store, &mut granted).await;
     store.close().await;
     for _ in 0..kills {
         let began = now();
-        let told = Told::read(&one_life(&path, ledger)?)?;
+        let told = Told::read(&one_life(place, location, ledger)?)?;
         tally.kills += 1;
         tally.holds += told.holds();
         tally.settles += told.settles();
         tally.voids += told.voids();
 
-        let store = open(&path).await;
-        let mut books = audit::Books::open(&path).await;
+        let mut books = audit::Books::open(location).await;
+        let store = open(location).await;
         books.sums(&granted).await?;
         books.keep(&told, began).await?;
-        books.few_were_not_told(&told, began).await?;
-        let due = books.open_holds().await?;
-        tally.open += u64::try_from(due.len()).unwrap();
-
-        let ended = expire_all(&store).await;
-        if ended != u64::try_from(due.len()).unwrap() {
-            return Err(format!("{} holds were due, {ended} ended", due.len()));
-        }
-        books.ended_as_owed(&due, began).await?;
+        books.few_were_not_told(&told, began, 1).await?;
+        tally.open += expire_as_owed(&store, &mut books, began).await?;
         grant(&store, &mut granted).await;
         books.sums(&granted).await?;
         all.extend(told);
         books.close().await;
         store.close().await;
     }
-    let mut books = audit::Books::open(&path).await;
+    let mut books = audit::Books::open(location).await;
     books.lines().await?;
     books.still_keep(&all).await
 }
 
-async fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path.to_str().unwrap()).await.unwrap()
+/// Ends every open hold, and says how many there were.
+async fn expire_as_owed(
+    store: &AnyStore,
+    books: &mut audit::Books,
+    since: Timestamp,
+) -> Result<u64, String> {
+    let due = books.open_holds().await?;
+    let open = u64::try_from(due.len()).unwrap();
+    let ended = expire_all(store).await;
+    if ended != open {
+        return Err(format!("{open} holds were due, {ended} ended"));
+    }
+    books.ended_as_owed(&due, since).await?;
+    Ok(open)
 }
 
 /// Ends what is open, at a time at which nobody has a deadline any more.
-async fn expire_all(store: &SqliteStore) -> u64 {
+async fn expire_all(store: &AnyStore) -> u64 {
     let later = now().after(LIFETIME + Duration::from_secs(5));
     let mut ended = 0;
     loop {
@@ -164,7 +203,7 @@ async fn expire_all(store: &SqliteStore) -> u64 {
 }
 
 /// Gives half of the organizations plenty, and the others so little that they run out.
-async fn grant(store: &SqliteStore, granted: &mut Granted) {
+async fn grant(store: &AnyStore, granted: &mut Granted) {
     for (n, name) in ORGANIZATIONS.into_iter().enumerate() {
         let credits = if n < 2 { 1_000_000 } else { 25 };
         let change = Change {
@@ -181,38 +220,10 @@ async fn grant(store: &SqliteStore, granted: &mut Granted) {
 }
 
 /// Starts the process, kills it soon after its first acknowledgement, and returns what it said.
-fn one_life(path: &Path, ledger: &str) -> Result<Vec<String>, String> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::worker", "--exact", "--ignored", "--nocapture"])
-        .env(DATABASE, path)
-        .env(LEDGER, ledger)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let (began, begins) = mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let mut lines = Vec::new();
-        let mut line = String::new();
-        // A line without an end was not told.
-        while output.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
-            if let Some(told) = line.trim_end().strip_prefix(worker::TOLD) {
-                lines.push(told.to_owned());
-                let _ = began.send(());
-            }
-            line.clear();
-        }
-        lines
-    });
-    let first = begins.recv_timeout(Duration::from_secs(20));
-    std::thread::sleep(Duration::from_micros(fastrand::u64(10_000..60_000)));
-    child.kill().unwrap();
-    let status = child.wait().unwrap();
-    let lines = reader.join().unwrap();
-    if status.signal() != Some(SIGKILL) {
-        return Err(format!("the process ended by itself: {status}"));
-    }
-    first.map_err(|_| "the process acknowledged nothing".to_owned())?;
-    Ok(lines)
+fn one_life(place: &Place, location: &str, ledger: &str) -> Result<Vec<String>, String> {
+    let node = Node::start(location, ledger);
+    let first = node.acknowledges(STARTS);
+    std::thread::sleep(Duration::from_micros(fastrand::u64(place.lives.clone())));
+    let lines = node.kill()?;
+    first.map(|()| lines)
 }

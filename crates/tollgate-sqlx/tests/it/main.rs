@@ -7,6 +7,8 @@
 
 use std::io::Write;
 
+use tollgate_sqlx::{AnyOptions, AnyStore, PostgresOptions};
+
 mod contention;
 mod contracts;
 #[cfg(unix)]
@@ -26,4 +28,17 @@ fn say(line: &str) {
 /// A number from the environment, or this one.
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Opens a database at a path, or at a URL of the tests' own server, which does not wait for its
+/// disk.
+async fn open(location: &str) -> AnyStore {
+    let options = match AnyOptions::new(location) {
+        AnyOptions::Postgres(_) => {
+            let options = PostgresOptions::new(location);
+            AnyOptions::Postgres(options.allow_lost_commits())
+        }
+        sqlite => sqlite,
+    };
+    options.open().await.unwrap()
 }

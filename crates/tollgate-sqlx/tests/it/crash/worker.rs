@@ -4,13 +4,16 @@ use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteSynchronous};
 use tollgate_core::clock::{Clock, SystemClock, Timestamp};
 use tollgate_core::credits::{Extension, HoldAnswer, HoldRequest, Ledger, Settle};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::HoldId;
-use tollgate_sqlx::SqliteStore;
+use tollgate_sqlx::AnyStore;
 use tollgate_testkit::records::{hold_request, org};
+
+use crate::open;
 
 pub(super) const ORGANIZATIONS: [&str; 4] = ["acme", "bolt", "core", "dune"];
 /// How long a hold stays open by itself.
@@ -36,7 +39,7 @@ pub(super) fn work(database: &str, ledger: &str) {
     runtime.block_on(async {
         match ledger {
             "sound" | "tells_early" => {
-                let store = SqliteStore::open(database).await.unwrap();
+                let store = open(database).await;
                 for _ in 0..TASKS {
                     tokio::spawn(charge(store.clone(), ledger == "tells_early"));
                 }
@@ -66,7 +69,7 @@ fn tell(line: &str) {
     }
 }
 
-async fn charge(store: SqliteStore, early: bool) {
+async fn charge(store: AnyStore, early: bool) {
     loop {
         if let Err(error) = charge_once(&store, early).await {
             tell(&format!("failed {error}"));
@@ -74,7 +77,7 @@ async fn charge(store: SqliteStore, early: bool) {
     }
 }
 
-async fn charge_once(store: &SqliteStore, early: bool) -> Result<(), StoreError> {
+async fn charge_once(store: &AnyStore, early: bool) -> Result<(), StoreError> {
     let (id, mut name, most) = choice();
     if early {
         // One that is never refused.
@@ -122,12 +125,12 @@ async fn charge_once(store: &SqliteStore, early: bool) -> Result<(), StoreError>
     Ok(())
 }
 
-fn choice() -> (HoldId, &'static str, u64) {
+pub(super) fn choice() -> (HoldId, &'static str, u64) {
     let name = *fastrand::choice(&ORGANIZATIONS).unwrap();
     (HoldId::new(now()).unwrap(), name, fastrand::u64(1..=5))
 }
 
-fn request(id: HoldId, name: &str, most: u64) -> HoldRequest {
+pub(super) fn request(id: HoldId, name: &str, most: u64) -> HoldRequest {
     let at = now();
     HoldRequest {
         id,
@@ -144,51 +147,62 @@ const fn held(answer: &HoldAnswer) -> Option<u64> {
     }
 }
 
-fn pool(database: &str) -> SqlitePool {
+/// The connections of a broken ledger.
+#[derive(Clone)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+fn pool(database: &str) -> Pool {
+    if database.starts_with("postgres://") {
+        return Pool::Postgres(PgPool::connect_lazy(database).unwrap());
+    }
     let options = SqliteConnectOptions::new()
         .filename(database)
         .busy_timeout(Duration::from_secs(5))
         .synchronous(SqliteSynchronous::Full);
-    SqlitePool::connect_lazy_with(options)
+    Pool::Sqlite(SqlitePool::connect_lazy_with(options))
+}
+
+/// Holds in three statements, each a transaction; says whether all of them were made.
+macro_rules! hold_in_parts {
+    ($pool:ident, $id:ident, $name:ident, $credits:ident) => {{
+        let credits = i64::try_from($credits).unwrap();
+        let read = sqlx::query_scalar::<_, i64>(READ).bind($name);
+        let held = read.fetch_one($pool).await;
+        let write = sqlx::query(WRITE).bind(held.as_ref().map_or(0, |held| held + credits));
+        held.is_ok()
+            && write.bind($name).execute($pool).await.is_ok()
+            && sqlx::query(INSERT)
+                .bind($id.as_bytes().as_slice())
+                .bind($name)
+                .bind(credits)
+                .bind(now().as_micros())
+                .bind(now().after(LIFETIME).as_micros())
+                .execute($pool)
+                .await
+                .is_ok()
+    }};
 }
 
 /// A broken ledger: it reads the wallet, decides, and writes, each by itself.
-async fn charge_in_parts(pool: SqlitePool) {
+async fn charge_in_parts(pool: Pool) {
     loop {
         let (id, name, credits) = choice();
         // One that cannot write tries again with another.
-        if hold_in_parts(&pool, id, name, credits).await.is_ok() {
+        let held = match &pool {
+            Pool::Sqlite(pool) => hold_in_parts!(pool, id, name, credits),
+            Pool::Postgres(pool) => hold_in_parts!(pool, id, name, credits),
+        };
+        if held {
             tell(&format!("hold {id} {name} {credits}"));
         }
     }
 }
 
-async fn hold_in_parts(
-    pool: &SqlitePool,
-    id: HoldId,
-    name: &str,
-    credits: u64,
-) -> Result<(), sqlx::Error> {
-    let credits = i64::try_from(credits).unwrap();
-    let held: i64 = sqlx::query_scalar("SELECT held FROM tollgate_wallets WHERE organization = ?")
-        .bind(name)
-        .fetch_one(pool)
-        .await?;
-    sqlx::query("UPDATE tollgate_wallets SET held = ? WHERE organization = ?")
-        .bind(held + credits)
-        .bind(name)
-        .execute(pool)
-        .await?;
-    let insert =
-        "INSERT INTO tollgate_holds (id, organization, credits, state, created_at, deadline)
-        VALUES (?, ?, ?, 'open', ?, ?)";
-    sqlx::query(insert)
-        .bind(id.as_bytes().as_slice())
-        .bind(name)
-        .bind(credits)
-        .bind(now().as_micros())
-        .bind(now().after(LIFETIME).as_micros())
-        .execute(pool)
-        .await?;
-    Ok(())
-}
+const READ: &str = "SELECT held FROM tollgate_wallets WHERE organization = $1";
+const WRITE: &str = "UPDATE tollgate_wallets SET held = $1 WHERE organization = $2";
+const INSERT: &str = "
+    INSERT INTO tollgate_holds (id, organization, credits, state, created_at, deadline)
+    VALUES ($1, $2, $3, 'open', $4, $5)";
