@@ -25,10 +25,6 @@ pub enum Any {
 /// A session of either.
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "callers have ports, not connections")]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "callers have ports, not connections"
-)]
 pub enum Either<S, P> {
     /// Of SQLite.
     Sqlite(S),

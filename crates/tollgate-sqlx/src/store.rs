@@ -88,6 +88,7 @@ impl AnyStore {
 /// How to open a database of either kind.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until opened"]
+#[non_exhaustive]
 pub enum AnyOptions {
     /// On SQLite.
     Sqlite(SqliteOptions),

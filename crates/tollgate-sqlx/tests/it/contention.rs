@@ -57,7 +57,7 @@ async fn contend(database: &str, nodes: &[AnyStore], attempts: u64) {
     let clock = SystemClock::default();
     let began = clock.now().steady;
     let sums = Arc::new(Sums::default());
-    let store = &nodes[0];
+    let store = nodes.first().unwrap();
     grant(store, &sums).await;
     let tasks: Vec<_> = (nodes.iter().cycle().zip(0..TASKS))
         .map(|(node, _)| tokio::spawn(try_often(node.clone(), Arc::clone(&sums), attempts)))
