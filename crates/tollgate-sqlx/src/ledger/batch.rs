@@ -152,7 +152,7 @@ impl Batch {
         reads.extend(repeats::select(&names)?);
         let mut found = session.run(reads.clone()).await?.into_iter();
         let mut accounts = rows::read_accounts(found.next().unwrap_or_default())?;
-        if rows::make_missing(session, &organizations, &accounts).await? {
+        if rows::make_many_missing(session, &organizations, &accounts).await? {
             found = session.run(reads).await?.into_iter();
             accounts = rows::read_accounts(found.next().unwrap_or_default())?;
         }

@@ -242,22 +242,57 @@ pub(super) fn lock_accounts(
     Ok(Statement::new(wallets::LOCK, values))
 }
 
-/// Makes the wallets that are missing among those found, where that is needed to lock them. Says
-/// whether it did: then they have to be locked anew.
-pub(super) async fn make_missing(
+/// Makes the wallet of an organization if it is not among those found, where that is needed to lock
+/// it. Says whether it did: then it has to be locked anew.
+async fn make_missing(
+    session: &mut impl Session,
+    organization: &OrgId,
+    found: &[(OrgId, Account)],
+) -> Result<bool, StoreError> {
+    let missing = missing(session.dialect(), &[organization], found);
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    session
+        .execute(wallets::MAKE, values![json(&missing)?])
+        .await?;
+    Ok(true)
+}
+
+/// The same for many, in a transaction that has done nothing else yet.
+///
+/// Who makes a wallet waits for others who make it, and in no order with those who lock one. So
+/// what was locked is let go before, and what was made is there for all before anything is locked
+/// again: nobody waits who has what another waits for.
+pub(super) async fn make_many_missing(
     session: &mut impl Session,
     organizations: &[&OrgId],
     found: &[(OrgId, Account)],
 ) -> Result<bool, StoreError> {
-    let is_found = |name: &OrgId| found.iter().any(|(found, _)| found == name);
-    let missing = organizations.iter().filter(|name| !is_found(name));
-    let missing: Vec<_> = missing.collect();
-    if missing.is_empty() || session.dialect() == Dialect::Sqlite {
+    let missing = missing(session.dialect(), organizations, found);
+    if missing.is_empty() {
         return Ok(false);
     }
-    let row = values![json(&missing)?];
-    session.execute(wallets::MAKE, row).await?;
+    session.execute(wallets::LET_GO, values![]).await?;
+    session
+        .execute(wallets::MAKE, values![json(&missing)?])
+        .await?;
+    session.execute(wallets::SHOW, values![]).await?;
     Ok(true)
+}
+
+/// Those whose wallets have to be made before they can be locked.
+fn missing<'a>(
+    dialect: Dialect,
+    organizations: &[&'a OrgId],
+    found: &[(OrgId, Account)],
+) -> Vec<&'a OrgId> {
+    if dialect == Dialect::Sqlite {
+        return Vec::new();
+    }
+    let is_found = |name: &OrgId| found.iter().any(|(found, _)| found == name);
+    let missing = organizations.iter().filter(|name| !is_found(name));
+    missing.copied().collect()
 }
 
 /// One account; an empty one if there is none.
@@ -277,7 +312,7 @@ pub(super) async fn lock_account(
 ) -> Result<Account, StoreError> {
     let lock = lock_accounts(&[organization], &[])?;
     let mut found = read_accounts(session.fetch_statement(lock.clone()).await?)?;
-    if make_missing(session, &[organization], &found).await? {
+    if make_missing(session, organization, &found).await? {
         found = read_accounts(session.fetch_statement(lock).await?)?;
     }
     Ok(found.pop().map(|(_, account)| account).unwrap_or_default())

@@ -47,6 +47,10 @@ pub(crate) mod wallets {
          SELECT value, 0, 0, 0, 0, '[]' FROM jsonb_array_elements_text($1::jsonb) \
          ORDER BY value ON CONFLICT DO NOTHING",
     );
+    /// Ends a transaction of PostgreSQL, so that nothing is locked any more, and begins another.
+    pub(crate) const LET_GO: &str = "ROLLBACK AND CHAIN";
+    /// The same for what was written, so that all see it.
+    pub(crate) const SHOW: &str = "COMMIT AND CHAIN";
     macro_rules! over {
         () => {
             " ON CONFLICT (organization) DO UPDATE SET granted = excluded.granted, \

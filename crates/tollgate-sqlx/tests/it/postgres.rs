@@ -1,9 +1,23 @@
-//! What PostgreSQL has beyond the contracts.
+//! What PostgreSQL has beyond the contracts: a network, other nodes, and a server that may be down.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows fails"
+)]
 
+use std::sync::LazyLock;
+
+use tollgate_core::clock::{Clock, Steady, SystemClock};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
+
+mod locks;
 
 /// Opens a database of the tests' own server, which does not wait for its disk.
 pub(crate) async fn open(url: &str) -> PostgresStore {
     let options = PostgresOptions::new(url).allow_lost_commits();
     options.open().await.unwrap()
+}
+
+fn steady() -> Steady {
+    static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::default);
+    CLOCK.now().steady
 }

@@ -1,0 +1,217 @@
+//! Two nodes that want the same rows: neither fails, and neither waits for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tollgate_core::audit::{AuditHead, AuditKey, AuditStore, AuditVerifier};
+use tollgate_core::change::{ChangeFeed, Changed};
+use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Settle};
+use tollgate_core::id::{HoldId, KeyId};
+use tollgate_core::record::KeyStatus;
+use tollgate_core::secret::KeyDigest;
+use tollgate_core::store::{KeyStore, Rotation};
+use tollgate_servers::Postgres;
+use tollgate_sqlx::PostgresStore;
+use tollgate_testkit::records::{api_key, at, change, hold_request, org, organization};
+
+use super::{open, steady};
+use crate::{number, say};
+
+const TASKS: u32 = 64;
+const ORGANIZATIONS: u32 = 24;
+const WRITERS: u32 = 8;
+
+/// `TOLLGATE_PAIRS` says how often. New organizations come all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_of_many_organizations_from_two_nodes_never_fail() {
+    let charges = number("TOLLGATE_PAIRS", 6_000);
+    let url = Postgres::shared().fresh();
+    let nodes = [open(&url).await, open(&url).await];
+    let began = steady();
+    let asked = Arc::new(AtomicU64::new(0));
+    let tasks = nodes.iter().cycle().take(TASKS as usize).map(|node| {
+        let (node, asked) = (node.clone(), Arc::clone(&asked));
+        tokio::spawn(async move {
+            loop {
+                let n = asked.fetch_add(1, Ordering::Relaxed);
+                if n >= charges {
+                    return;
+                }
+                charge_anybody(&node, n / 500).await;
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let ended = Arc::new(AtomicBool::new(false));
+    let sweeper = tokio::spawn(sweep(nodes[0].clone(), Arc::clone(&ended)));
+    for task in tasks {
+        task.await.unwrap();
+    }
+    ended.store(true, Ordering::Relaxed);
+    sweeper.await.unwrap();
+    let took = steady().since(began);
+    say(&format!(
+        "{charges} charges of {ORGANIZATIONS} organizations from two nodes in {took:.1?}"
+    ));
+}
+
+/// Charges one of many organizations, each of which is new in each round.
+async fn charge_anybody(node: &PostgresStore, round: u64) {
+    let name = format!("org-{round}-{}", fastrand::u32(..ORGANIZATIONS));
+    if fastrand::u8(..16) == 0 {
+        let grant = Grant::new(org(&name), 3);
+        node.grant(grant, change(0)).await.unwrap();
+    }
+    let request = new_request(&name, 2);
+    let HoldAnswer::Held { credits, .. } = node.hold(&request).await.unwrap() else {
+        return;
+    };
+    // Some are left to the sweeper.
+    if fastrand::u8(..8) > 0 {
+        let settle = Settle {
+            id: request.id,
+            credits,
+            at: at(1),
+            outcome: None,
+            parts: Vec::new(),
+        };
+        node.settle(settle).await.unwrap();
+    }
+}
+
+fn new_request(name: &str, most: u64) -> HoldRequest {
+    HoldRequest {
+        id: HoldId::from_bytes(std::array::from_fn(|_| fastrand::u8(..))),
+        ..hold_request(0, name, 1, most)
+    }
+}
+
+async fn sweep(node: PostgresStore, ended: Arc<AtomicBool>) {
+    while !ended.load(Ordering::Relaxed) {
+        node.expire(at(100), 100).await.unwrap();
+        node.forget(at(0), at(200), 100).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// `TOLLGATE_MANAGED` says how many keys each writer makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_manages_from_two_nodes_never_fails_and_the_trails_are_whole() {
+    let (node, _) = manage(number("TOLLGATE_MANAGED", 25)).await;
+    let key = AuditKey::default();
+    let heads = node.audit_heads(None, 100).await.unwrap();
+    assert_eq!(heads.len(), 1 + WRITERS as usize);
+    for head in heads {
+        verify(&node, &key, head).await;
+    }
+}
+
+async fn verify(node: &PostgresStore, key: &AuditKey, head: AuditHead) {
+    let organization = head.organization.clone();
+    let mut verifier = AuditVerifier::new(key, organization.clone(), Some(head));
+    loop {
+        let after = verifier.seq();
+        let records = node.audit_after(organization.as_ref(), after, 100);
+        let records = records.await.unwrap();
+        if records.is_empty() {
+            break;
+        }
+        for record in records {
+            verifier.follow(&record).unwrap();
+        }
+    }
+    verifier.finish().unwrap();
+}
+
+/// Whoever reads on from the newest change that it has seen would never see one that is committed
+/// later with a lower number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_the_feed_misses_none_of_eight_writers_changes() {
+    let (node, seen) = manage(number("TOLLGATE_MANAGED", 25)).await;
+    let mut all = Vec::new();
+    read_on(&node, &mut all).await;
+    assert_eq!(seen.len(), all.len());
+    assert_eq!(seen, all);
+}
+
+/// Makes, edits, rotates and revokes keys and grants credits, from two nodes at once, of one
+/// organization that all share and of one each; and reads the feed meanwhile.
+async fn manage(keys: u64) -> (PostgresStore, Vec<Changed>) {
+    let url = Postgres::shared().fresh();
+    let nodes = [open(&url).await, open(&url).await];
+    let shared = organization("shared");
+    nodes[0]
+        .insert_organization(shared, change(0))
+        .await
+        .unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn({
+        let (node, ended) = (open(&url).await, Arc::clone(&ended));
+        async move {
+            let mut seen = Vec::new();
+            loop {
+                let is_last = ended.load(Ordering::Relaxed);
+                read_on(&node, &mut seen).await;
+                if is_last {
+                    return seen;
+                }
+            }
+        }
+    });
+    let began = steady();
+    let writers = nodes.iter().cycle().zip(0..WRITERS).map(|(node, writer)| {
+        let node = node.clone();
+        tokio::spawn(async move { write(&node, writer, keys).await })
+    });
+    let writers: Vec<_> = writers.collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    ended.store(true, Ordering::Relaxed);
+    let seen = reader.await.unwrap();
+    let took = steady().since(began);
+    say(&format!(
+        "{} changes by {WRITERS} writers on two nodes in {took:.1?}",
+        seen.len()
+    ));
+    let [node, _] = nodes;
+    (node, seen)
+}
+
+async fn read_on(node: &PostgresStore, seen: &mut Vec<Changed>) {
+    loop {
+        let after = seen.last().map_or(0, |last| last.seq);
+        let more = node.since(after, 100).await.unwrap();
+        if more.is_empty() {
+            return;
+        }
+        seen.extend(more);
+    }
+}
+
+async fn write(node: &PostgresStore, writer: u32, keys: u64) {
+    let own = format!("writer-{writer}");
+    let made = node.insert_organization(organization(&own), change(0));
+    made.await.unwrap();
+    for n in 0..keys {
+        let name = if n % 2 == 0 { "shared" } else { &own };
+        let digest = || KeyDigest::from_bytes(std::array::from_fn(|_| fastrand::u8(..)));
+        let mut key = api_key(0, name);
+        key.id = KeyId::from_bytes(std::array::from_fn(|_| fastrand::u8(..)));
+        let made = node.insert_key(key.clone(), digest(), change(0));
+        made.await.unwrap();
+        key.name = format!("key {n}");
+        key = node.update_key(key, None, change(1)).await.unwrap();
+        let rotation = Rotation {
+            digest: digest(),
+            old_valid_until: at(2),
+        };
+        let rotated = node.update_key(key, Some(rotation), change(2));
+        key = rotated.await.unwrap();
+        let grant = Grant::new(org(name), 1);
+        node.grant(grant, change(3)).await.unwrap();
+        key.status = KeyStatus::Revoked;
+        node.update_key(key, None, change(4)).await.unwrap();
+    }
+}
