@@ -7,11 +7,12 @@ use std::time::Duration;
 use tollgate_core::audit::{AuditHead, AuditKey, AuditStore, AuditVerifier};
 use tollgate_core::change::{ChangeFeed, Changed};
 use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Settle};
+use tollgate_core::error::StoreErrorKind;
 use tollgate_core::id::{HoldId, KeyId};
 use tollgate_core::record::KeyStatus;
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::{KeyStore, Rotation};
-use tollgate_servers::Postgres;
+use tollgate_servers::{Postgres, Proxy};
 use tollgate_sqlx::PostgresStore;
 use tollgate_testkit::records::{api_key, at, change, hold_request, org, organization};
 
@@ -213,5 +214,70 @@ async fn write(node: &PostgresStore, writer: u32, keys: u64) {
         node.grant(grant, change(3)).await.unwrap();
         key.status = KeyStatus::Revoked;
         node.update_key(key, None, change(4)).await.unwrap();
+    }
+}
+
+/// The server ends a transaction that stands idle for a second; the rest is for the others.
+const HELD_UP: Duration = Duration::from_millis(1_500);
+
+/// `TOLLGATE_STOPS` says how often.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_while_it_manages_holds_the_others_up_for_a_second_at_most() {
+    let stops = number("TOLLGATE_STOPS", 3);
+    let server = Postgres::shared();
+    let url = server.fresh();
+    let proxy = Proxy::before(server.port()).await;
+    let (other, node) = (open(&url).await, open(&proxy.url_for(&url)).await);
+    let mut waits = Vec::new();
+    for _ in 0..stops {
+        let grants = tokio::spawn({
+            let node = node.clone();
+            async move {
+                loop {
+                    let _ = node.grant(Grant::new(org("acme"), 1), change(0)).await;
+                }
+            }
+        });
+        cut_off_in_the_middle(&proxy, &url).await;
+        let began = steady();
+        for what in ["a charge", "a grant"] {
+            loop {
+                let failed = if what == "a charge" {
+                    other.hold(&new_request("acme", 1)).await.err()
+                } else {
+                    let grant = Grant::new(org("acme"), 1);
+                    other.grant(grant, change(0)).await.err()
+                };
+                let waited = steady().since(began);
+                assert!(waited < HELD_UP, "{what} waits for {waited:.1?}");
+                let Some(error) = failed else { break };
+                assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+            }
+        }
+        waits.push(steady().since(began));
+        grants.abort();
+        proxy.pass();
+    }
+    say(&format!(
+        "cut off {stops} times in the middle of a grant: the other node charged and granted after \
+         {waits:.2?}"
+    ));
+}
+
+/// Leaves the server waiting for the end of a transaction that has locked a wallet.
+async fn cut_off_in_the_middle(proxy: &Proxy, url: &str) {
+    const LOCKED: &str = "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid) \
+         WHERE datname = current_database() AND state = 'idle in transaction' \
+         AND relation = 'tollgate_wallets'::regclass AND mode = 'RowShareLock'";
+    loop {
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(0..3_000))).await;
+        proxy.black_hole();
+        // What has arrived is done soon.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let locked = Postgres::shared().query(url, LOCKED).unwrap();
+        if locked.trim() != "0" {
+            return;
+        }
+        proxy.pass();
     }
 }
