@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use tollgate_core::clock::{Clock, Steady, SystemClock};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
 
+mod ambiguous;
 mod locks;
 
 /// Opens a database of the tests' own server, which does not wait for its disk.
