@@ -10,7 +10,10 @@ use tollgate_core::clock::{Clock, Steady, SystemClock};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
 
 mod ambiguous;
+mod faults;
+mod feed;
 mod locks;
+mod opening;
 
 /// Opens a database of the tests' own server, which does not wait for its disk.
 pub(crate) async fn open(url: &str) -> PostgresStore {
