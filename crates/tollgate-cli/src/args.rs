@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use tollgate_core::invalid::Invalid;
 use tollgate_core::plan::parse_duration;
+use tollgate_sqlx::AnyOptions;
 
 use crate::audit::Audit;
 use crate::catalog::CatalogCommand;
@@ -45,7 +47,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Settings {
-    /// The app's database: `sqlite://keys.db`, or a path
+    /// The app's database: `sqlite://keys.db`, or a path, or `postgres://user@host/name`, of which
+    /// the password, if it has one, is to stand in the variable: every user of the machine can read
+    /// arguments
     #[arg(
         long,
         global = true,
@@ -54,6 +58,16 @@ pub(crate) struct Settings {
         hide_env_values = true
     )]
     pub(crate) database: Option<String>,
+
+    /// Works on a PostgreSQL server that does not wait for its disk: a crash of its machine may
+    /// lose what was done
+    #[arg(
+        long,
+        global = true,
+        env = "TOLLGATE_ALLOW_LOST_COMMITS",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub(crate) allow_lost_commits: bool,
 
     /// A catalog in TOML, in place of the one that the app recorded at its last start
     #[arg(long, global = true, value_name = "FILE", env = "TOLLGATE_CATALOG")]
@@ -75,6 +89,18 @@ pub(crate) struct Settings {
     /// Prints JSON, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+impl Settings {
+    /// How to open a database, by what every command may be told.
+    pub(crate) fn options(&self, database: &str) -> AnyOptions {
+        let options = AnyOptions::new(database);
+        if self.allow_lost_commits {
+            options.allow_lost_commits()
+        } else {
+            options
+        }
+    }
 }
 
 /// The groups of commands. A new one is a file of its own, and a variant here.

@@ -18,7 +18,7 @@ use tollgate_core::record::Organization;
 use tollgate_core::reply::Reply;
 use tollgate_core::secret::Digester;
 use tollgate_core::store::{CatalogStore as _, Declaration};
-use tollgate_sqlx::{SqliteOptions, SqliteStore};
+use tollgate_sqlx::AnyStore;
 
 use crate::args::{Settings, Why};
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ pub(crate) const PAGE: u32 = 500;
 /// The database that a command was told, open.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    store: Arc<SqliteStore>,
+    store: Arc<AnyStore>,
     clock: Arc<SystemClock>,
     digester: Digester,
     audit_key: AuditKey,
@@ -80,7 +80,7 @@ impl Desk {
         }
         let keyed = audit_key.is_some();
         let audit_key = audit_key.map_or_else(AuditKey::default, |key| AuditKey::new(&key));
-        let mut options = SqliteOptions::new(database).audit_key(audit_key.clone());
+        let mut options = settings.options(database).audit_key(audit_key.clone());
         if !makes {
             options = options.existing();
         }
@@ -103,7 +103,7 @@ impl Desk {
         })
     }
 
-    pub(crate) fn store(&self) -> &SqliteStore {
+    pub(crate) fn store(&self) -> &AnyStore {
         &self.store
     }
 

@@ -91,9 +91,52 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// The text without what may be a password in a URL: what stands before its host, and its query.
+pub(crate) fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        let (word, then) = after.split_at_checked(end).unwrap_or((after, ""));
+        shown.push_str(before);
+        shown.push_str("://");
+        // A password that is not written as it should be may hold anything but a space.
+        let place = match word.rsplit_once('@') {
+            Some((_, place)) => {
+                shown.push_str("…@");
+                place
+            }
+            None => word,
+        };
+        match place.split_once('?') {
+            Some((place, _)) => shown.extend([place, "?…"]),
+            None => shown.push_str(place),
+        }
+        rest = then;
+    }
+    shown.push_str(rest);
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_told_without_what_may_be_a_password() {
+        for (told, shown) in [
+            ("'postgres://u:p@h/d' is odd", "'postgres://…@h/d' is odd"),
+            (
+                "postgres://u:p/@q@h/d https://x",
+                "postgres://…@h/d https://x",
+            ),
+            ("sqlite://keys.db, a@b", "sqlite://keys.db, a@b"),
+            ("a://b a://c@d a://", "a://b a://…@d a://"),
+            ("'a://b?password=c' d", "'a://b?… d"),
+        ] {
+            assert_eq!(without_passwords(told), shown);
+        }
+    }
 
     #[test]
     fn a_failure_tells_its_causes_and_nothing_that_moves_a_cursor() {

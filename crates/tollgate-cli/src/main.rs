@@ -19,7 +19,7 @@ use clap::Parser as _;
 
 use crate::args::{Arguments, Group, Settings};
 use crate::desk::Desk;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, printable, without_passwords};
 use crate::out::Out;
 
 mod actor;
@@ -103,6 +103,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         // It repeats what was typed, which is not to reach the terminal raw: so it has no colours.
         let text = error.render().to_string();
+        let text = without_passwords(&text);
         let shown: Vec<String> = text.lines().map(printable).collect();
         let _ = writeln!(io::stderr(), "{}", shown.join("\n"));
     } else {

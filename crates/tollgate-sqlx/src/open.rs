@@ -34,8 +34,12 @@ impl OpenError {
         self.missing
     }
 
-    pub(crate) fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
+    pub(crate) fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.with_cause(Some(Box::new(source)))
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Option<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = cause;
         self
     }
 }

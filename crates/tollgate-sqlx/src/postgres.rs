@@ -10,8 +10,8 @@
 //! They are apart so that none can use up the connections of another: however long charges wait
 //! for a slow disk, keys are still looked up.
 
+use std::error::Error;
 use std::fmt;
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -26,10 +26,12 @@ use crate::session::{Backend, Dialect, sealed::Sealed};
 use crate::store::{PostgresStore, SqlStore};
 use connection::{Connection, WriteTransaction};
 use feed::Feed;
+use location::Location;
 
 mod connection;
 mod errors;
 mod feed;
+mod location;
 mod migrations;
 mod settings;
 
@@ -60,16 +62,6 @@ pub struct PostgresOptions {
     audit: AuditKey,
     existing: bool,
     may_lose: bool,
-}
-
-/// A URL, which may hold a password.
-#[derive(Clone)]
-struct Location(String);
-
-impl fmt::Debug for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("postgres://…")
-    }
 }
 
 impl PostgresOptions {
@@ -110,11 +102,7 @@ impl PostgresOptions {
     ///
     /// As [`PostgresStore::open`].
     pub async fn open(self) -> Result<PostgresStore, OpenError> {
-        let options = PgConnectOptions::from_str(&self.location.0).map_err(|error| {
-            let message = "the URL of the database is not `postgres://user:password@host/name`";
-            OpenError::new(message.into()).with_source(error)
-        })?;
-        let options = options.application_name("tollgate");
+        let options = self.location.options()?;
         let shown = format!(
             "the database `{}` on {}:{}",
             options.get_database().unwrap_or(options.get_username()),
@@ -123,7 +111,7 @@ impl PostgresOptions {
         );
         let refused = |error: sqlx::Error| {
             OpenError::new(format!("{shown} cannot be opened: {}", reason(&error)))
-                .with_source(error)
+                .with_cause(cause(error))
         };
         let connected = timeout(FIRST_CONNECT, PgConnection::connect_with(&options)).await;
         let connected = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
@@ -143,6 +131,17 @@ fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::Tls(error) => error.to_string(),
         sqlx::Error::PoolTimedOut => "it does not answer".to_owned(),
         _ => "the connection failed".to_owned(),
+    }
+}
+
+/// What is beneath an error, unless [`reason`] has said all of it.
+fn cause(error: sqlx::Error) -> Option<Box<dyn Error + Send + Sync>> {
+    match error {
+        // It would be told again, with a line of the server's source.
+        sqlx::Error::Database(_) => None,
+        sqlx::Error::Io(error) => Some(error.into()),
+        sqlx::Error::Tls(error) => Some(error),
+        error => Some(error.into()),
     }
 }
 

@@ -122,6 +122,15 @@ impl AnyOptions {
         }
     }
 
+    /// As [`PostgresOptions::allow_lost_commits`]; on SQLite nothing changes, which waits for its
+    /// disk whatever it is told here.
+    pub fn allow_lost_commits(self) -> Self {
+        match self {
+            Self::Sqlite(it) => Self::Sqlite(it),
+            Self::Postgres(it) => Self::Postgres(it.allow_lost_commits()),
+        }
+    }
+
     /// Opens it.
     ///
     /// # Errors

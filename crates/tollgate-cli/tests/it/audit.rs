@@ -38,7 +38,7 @@ fn tamper(place: &Place, text: &str, with: &str) {
 }
 
 #[tokio::test]
-async fn records_are_listed_the_newest_first_of_one_chain_or_all() {
+pub(crate) async fn records_are_listed_the_newest_first_of_one_chain_or_all() {
     let place = place().await;
     let actions = |args: &[&str]| {
         let listed = place.json(["audit", "list"].into_iter().chain(args.iter().copied()));
@@ -56,7 +56,7 @@ async fn records_are_listed_the_newest_first_of_one_chain_or_all() {
 }
 
 #[tokio::test]
-async fn what_is_exported_can_be_verified_elsewhere() {
+pub(crate) async fn what_is_exported_can_be_verified_elsewhere() {
     let place = place().await;
     let exported = place.good(["audit", "export"]);
     let records: Vec<AuditRecord> = exported
@@ -78,7 +78,7 @@ async fn what_is_exported_can_be_verified_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_whole_trail_is_whole_also_past_heads_that_were_kept() {
+pub(crate) async fn a_whole_trail_is_whole_also_past_heads_that_were_kept() {
     let place = place().await;
     let whole = place.good(["audit", "verify"]);
     assert_eq!(whole, "whole (chains: 2, records: 4)\n");
@@ -250,7 +250,7 @@ async fn a_head_that_is_none_is_told_with_its_line() {
 }
 
 #[test]
-fn a_change_with_another_key_is_refused_before_it_breaks_the_trail() {
+pub(crate) fn a_change_with_another_key_is_refused_before_it_breaks_the_trail() {
     let place = Place::bare();
     place.keep("app.key", "the app's");
     place.keep("other.key", "the app's\n");

@@ -57,7 +57,7 @@ fn a_file_that_is_no_catalog_is_told() {
 }
 
 #[tokio::test]
-async fn the_catalog_that_the_app_recorded_is_shown() {
+pub(crate) async fn the_catalog_that_the_app_recorded_is_shown() {
     let place = Place::new().await;
     let shown = place.json(["catalog", "show"]);
     assert_eq!(shown["catalog"]["plans"]["pro"]["credits_per_month"], 1000);

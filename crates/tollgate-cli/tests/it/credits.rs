@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::place::Place;
 
 #[tokio::test]
-async fn credits_are_granted_once_for_each_reference_and_adjusted_both_ways() {
+pub(crate) async fn credits_are_granted_once_for_each_reference_and_adjusted_both_ways() {
     let place = Place::new().await;
     let grant = [
         "credits",
@@ -46,7 +46,7 @@ async fn credits_are_granted_once_for_each_reference_and_adjusted_both_ways() {
 }
 
 #[tokio::test]
-async fn a_balance_has_the_allowance_that_the_next_request_would_find() {
+pub(crate) async fn a_balance_has_the_allowance_that_the_next_request_would_find() {
     let place = Place::new().await;
     place.good(["org", "edit", "acme", "--plan", "pro"]);
     let balance = place.json(["credits", "balance", "acme"]);

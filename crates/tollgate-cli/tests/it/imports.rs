@@ -12,7 +12,7 @@ use crate::place::{CATALOG, Done, Place, text};
 use crate::running::{App, eventually};
 
 mod bad_lines;
-mod killed;
+pub(crate) mod killed;
 
 const HEADER: &str = "organization,name,digest,scopes,preset,expires_at,environment,display_prefix";
 
@@ -63,7 +63,7 @@ async fn is_untouched(place: &Place) {
 }
 
 #[tokio::test]
-async fn csv_says_all_of_a_key() {
+pub(crate) async fn csv_says_all_of_a_key() {
     let place = place().await;
     let (first, second) = (digest("oldco_1"), digest("oldco_2"));
     // With a byte order mark, both line ends, a blank line and quotes.
@@ -271,7 +271,7 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_is_imported_once() {
+pub(crate) async fn a_file_is_imported_once() {
     let place = place().await;
     let file = format!("name,digest\na,{}\n", digest("a"));
     let org = ["--org", "acme"];
@@ -307,7 +307,7 @@ async fn another_audit_key_does_not_import() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn imported_keys_open_the_routes_of_a_running_app() {
+pub(crate) async fn imported_keys_open_the_routes_of_a_running_app() {
     let place = Place::bare();
     let app = App::with(&catalog(), &place).await;
     place.good(["org", "create", "acme", "--plan", "free"]);
@@ -330,7 +330,7 @@ async fn imported_keys_open_the_routes_of_a_running_app() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn ctrl_c_leaves_nothing_behind() {
+pub(crate) async fn ctrl_c_leaves_nothing_behind() {
     let place = place().await;
     let mut command = place.command();
     command.args(["key", "import", "-", "--format", "csv", "--org", "acme"]);

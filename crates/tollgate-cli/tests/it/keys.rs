@@ -13,7 +13,7 @@ fn show(place: &Place, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_key_is_made_as_it_was_asked_for() {
+pub(crate) async fn a_key_is_made_as_it_was_asked_for() {
     let place = Place::new().await;
     let (id, key) = place.key(&[
         "--scope",
@@ -68,7 +68,7 @@ async fn a_key_may_have_no_scope_or_a_preset_or_another_environment() {
 }
 
 #[tokio::test]
-async fn keys_are_listed_of_one_organization_or_all() {
+pub(crate) async fn keys_are_listed_of_one_organization_or_all() {
     let place = Place::new().await;
     place.good(["org", "create", "beta", "--plan", "free"]);
     let (first, _) = place.key(&[]);
@@ -134,7 +134,7 @@ async fn an_edit_replaces_what_it_names_and_the_empty_text_clears() {
 }
 
 #[tokio::test]
-async fn a_rotation_prints_a_new_secret_and_keeps_the_old_one_for_its_grace() {
+pub(crate) async fn a_rotation_prints_a_new_secret_and_keeps_the_old_one_for_its_grace() {
     let place = Place::new().await;
     let store = place.store().await;
     let (id, old) = place.key(&[]);
@@ -160,7 +160,7 @@ async fn a_rotation_prints_a_new_secret_and_keeps_the_old_one_for_its_grace() {
 }
 
 #[tokio::test]
-async fn keys_are_switched_off_and_on_revoked_and_deleted() {
+pub(crate) async fn keys_are_switched_off_and_on_revoked_and_deleted() {
     let place = Place::new().await;
     let (id, _) = place.key(&[]);
     let status = |command: &str| place.json(["key", command, &id])["status"].clone();
@@ -296,7 +296,7 @@ async fn what_keys_cannot_be_is_told() {
 }
 
 #[tokio::test]
-async fn a_list_is_narrowed_down() {
+pub(crate) async fn a_list_is_narrowed_down() {
     let place = Place::new().await;
     let with_age = format!("[keys]\nrotation_age = \"90d\"\n{CATALOG}");
     place.record(&with_age).await;

@@ -123,7 +123,7 @@ fn refused(place: &Place, session: &str, args: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_app_tells_what_is_left() {
+pub(crate) async fn a_running_app_tells_what_is_left() {
     let place = Place::new().await;
     let app = Served::app(&place).await;
     let (id, secret) = place.key(&["--scope", "iocs:read"]);

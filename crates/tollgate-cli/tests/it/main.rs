@@ -17,6 +17,7 @@ mod names;
 mod organizations;
 mod people;
 mod place;
+mod postgres;
 mod printing;
 mod running;
 mod secrets;

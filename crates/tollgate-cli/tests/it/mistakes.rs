@@ -39,8 +39,9 @@ fn a_location_that_is_no_database_is_told() {
     let place = Place::bare();
     for (location, told) in [
         (
-            "postgres://root:hunter2@db/keys",
-            "`postgres://` is not SQLite; write `sqlite://` and a path",
+            "mysql://root:hunter2@db/keys",
+            "`mysql://` is no database of Tollgate; write `sqlite://` and a path, or \
+             `postgres://user:password@host/name`",
         ),
         ("sqlite://", "the path of the database is empty"),
         ("", "the path of the database is empty"),

@@ -47,7 +47,7 @@ fn an_organization_that_is_refused_leaves_no_database_behind() {
 }
 
 #[tokio::test]
-async fn an_organization_is_made_edited_and_listed() {
+pub(crate) async fn an_organization_is_made_edited_and_listed() {
     let place = Place::new().await;
     place.good(["org", "create", "beta", "--plan", "pro", "--reason", "sold"]);
     place.good(["org", "edit", "acme", "--plan", "pro"]);
@@ -66,7 +66,7 @@ async fn an_organization_is_made_edited_and_listed() {
 }
 
 #[tokio::test]
-async fn an_organization_goes_from_status_to_status() {
+pub(crate) async fn an_organization_goes_from_status_to_status() {
     let place = Place::new().await;
     for (command, status) in [
         ("suspend", "suspended"),
@@ -81,7 +81,7 @@ async fn an_organization_goes_from_status_to_status() {
 }
 
 #[tokio::test]
-async fn resources_are_added_listed_by_kind_and_removed() {
+pub(crate) async fn resources_are_added_listed_by_kind_and_removed() {
     let place = Place::new().await;
     for (kind, value) in [
         ("domain", "acme.example"),

@@ -32,7 +32,7 @@ pub(crate) fn ann(place: &Place) {
 }
 
 #[tokio::test]
-async fn a_user_is_made_given_roles_and_removed() {
+pub(crate) async fn a_user_is_made_given_roles_and_removed() {
     let place = Place::new().await;
     place.good(["org", "create", "other", "--plan", "pro"]);
     ann(&place);
@@ -159,7 +159,7 @@ async fn a_user_that_cannot_be_made_is_told_why() {
 }
 
 #[tokio::test]
-async fn a_session_is_a_cookie_that_is_printed_once() {
+pub(crate) async fn a_session_is_a_cookie_that_is_printed_once() {
     let place = Place::new().await;
     ann(&place);
     let printed = place.good(["session", "create", "ann@acme.example"]);

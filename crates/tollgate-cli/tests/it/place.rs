@@ -1,5 +1,6 @@
 //! A directory with a catalog, in which the command is run.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -8,7 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tollgate_core::catalog::Catalog;
 use tollgate_core::store::{CatalogStore as _, Declaration};
-use tollgate_sqlx::SqliteStore;
+use tollgate_servers::Postgres;
+use tollgate_sqlx::{AnyOptions, AnyStore};
 
 pub(crate) const CATALOG: &str = r#"
     [scopes]
@@ -28,8 +30,24 @@ pub(crate) const CATALOG: &str = r#"
     credits_per_month = 1000
 "#;
 
-/// A directory of its own: `keys.db` is its database, `catalog.toml` a catalog.
-pub(crate) struct Place(TempDir);
+thread_local! {
+    /// Whether the places of this thread's test have their databases on PostgreSQL.
+    static ON_POSTGRES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A directory of its own: `keys.db` is its database, unless it is on a server, and `catalog.toml`
+/// a catalog.
+pub(crate) struct Place {
+    directory: TempDir,
+    database: Option<String>,
+}
+
+/// Runs a test whose places have their databases on PostgreSQL.
+pub(crate) fn on_postgres(test: fn()) {
+    // Each test has a thread of its own.
+    ON_POSTGRES.set(true);
+    test();
+}
 
 /// What a command left behind.
 pub(crate) struct Done {
@@ -41,7 +59,10 @@ pub(crate) struct Done {
 impl Place {
     /// Without a database.
     pub(crate) fn bare() -> Self {
-        let place = Self(TempDir::new().unwrap());
+        let place = Self {
+            directory: TempDir::new().unwrap(),
+            database: ON_POSTGRES.get().then(|| Postgres::shared().fresh()),
+        };
         std::fs::write(place.path("catalog.toml"), CATALOG).unwrap();
         place
     }
@@ -55,7 +76,12 @@ impl Place {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.directory.path().join(name)
+    }
+
+    /// The database on a server.
+    pub(crate) fn url(&self) -> &str {
+        self.database.as_deref().unwrap()
     }
 
     /// Writes a file that is its owner's alone.
@@ -69,9 +95,11 @@ impl Place {
     }
 
     /// The database, as an app has it open.
-    pub(crate) async fn store(&self) -> SqliteStore {
+    pub(crate) async fn store(&self) -> AnyStore {
         let path = self.path("keys.db");
-        SqliteStore::open(path.to_str().unwrap()).await.unwrap()
+        let location = self.database.as_deref().or(path.to_str());
+        let options = AnyOptions::new(location.unwrap()).allow_lost_commits();
+        options.open().await.unwrap()
     }
 
     /// Does what an app with this catalog does at its start.
@@ -88,11 +116,16 @@ impl Place {
     /// The command, deaf to the environment of whoever runs the tests.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
-        command.current_dir(self.0.path()).stdin(Stdio::null());
+        command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
         for variable in ["CATALOG", "AUDIT_KEY_FILE", "PEPPER_FILE", "SESSION"] {
             command.env_remove(format!("TOLLGATE_{variable}"));
         }
-        command.env("TOLLGATE_DATABASE", "sqlite://keys.db");
+        let database = self.database.as_deref().unwrap_or("sqlite://keys.db");
+        command.env("TOLLGATE_DATABASE", database);
+        // The tests' server does not wait for its disk.
+        command.env("TOLLGATE_ALLOW_LOST_COMMITS", "true");
         command
     }
 

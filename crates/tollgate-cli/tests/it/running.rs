@@ -84,7 +84,7 @@ pub(crate) async fn eventually(what: &str, happened: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_life_of_a_key() {
+pub(crate) async fn the_life_of_a_key() {
     let place = Place::bare();
     let app = App::start(&place).await;
     place.good(["org", "create", "acme", "--plan", "pro"]);
@@ -157,7 +157,7 @@ async fn the_life_of_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_step_is_explained() {
+pub(crate) async fn each_step_is_explained() {
     let place = Place::bare();
     let app = App::start(&place).await;
     place.good(["org", "create", "acme", "--plan", "free"]);

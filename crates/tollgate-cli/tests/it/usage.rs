@@ -6,7 +6,7 @@ use tollgate_core::usage::{KeyUsage, UsageStore as _};
 use crate::place::Place;
 
 #[tokio::test]
-async fn the_totals_of_a_key_are_shown() {
+pub(crate) async fn the_totals_of_a_key_are_shown() {
     let place = Place::new().await;
     let (id, _) = place.key(&[]);
     assert_eq!(place.json(["usage", "show", &id])["total_requests"], 0);

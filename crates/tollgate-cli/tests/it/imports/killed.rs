@@ -22,7 +22,7 @@ fn lines(keys: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_killed_import_leaves_nothing_good_and_the_next_imports_all() {
+pub(crate) async fn a_killed_import_leaves_nothing_good_and_the_next_imports_all() {
     let place = place().await;
     let mut command = place.command();
     command.args(["key", "import", "-", "--format", "csv", "--org", "acme"]);
