@@ -38,7 +38,7 @@ use tollgate_sqlx::PostgresStore;
 #[path = "shared/at_once.rs"]
 mod at_once;
 #[path = "shared/charging.rs"]
-#[allow(
+#[expect(
     dead_code,
     reason = "SQLite's and HTTP's are measured by another bench"
 )]

@@ -30,8 +30,8 @@ mod postgres_spreads;
 
 const KEYS: usize = 100;
 
-/// Nodes of one app, and the keys of its one organization.
-struct Nodes {
+/// The nodes of one app, and the keys of its one organization.
+struct Fleet {
     nodes: Vec<Node>,
     keys: Vec<(KeyId, String)>,
     store: PostgresStore,
@@ -52,7 +52,7 @@ async fn store(url: &str) -> PostgresStore {
     options.open().await.unwrap()
 }
 
-impl Nodes {
+impl Fleet {
     /// So many nodes of an app whose organization has this plan, named `pro`.
     async fn start(count: usize, plan: Plan) -> Self {
         static STARTED: AtomicU64 = AtomicU64::new(0);

@@ -103,7 +103,6 @@ pub(super) struct Port {
 }
 
 impl Port {
-    #[allow(dead_code, reason = "not every bench has SQLite")]
     pub(super) async fn new(full: bool, organizations: usize) -> Self {
         let dir = TempDir::new().unwrap();
         let ledger = open(dir.path(), full).await;

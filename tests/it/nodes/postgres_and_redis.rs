@@ -11,9 +11,9 @@ const WINDOWS: u32 = 3;
 
 async fn an_exact_window_admits_its_units_and_no_more(count: usize) {
     let rate = RateLimit::exact(UNITS, WINDOW).unwrap();
-    let nodes = Nodes::start(count, Plan::new("pro").rate(rate)).await;
+    let fleet = Fleet::start(count, Plan::new("pro").rate(rate)).await;
     let end = Instant::now() + WINDOW * WINDOWS;
-    let asked = nodes.ask("/iocs", 4, move || move |asked: &Asked| asked.ended > end);
+    let asked = fleet.ask("/iocs", 4, move || move |asked: &Asked| asked.ended > end);
     let asked = asked.await;
     assert!(asked.iter().all(|it| matches!(it.status, 200 | 429)));
     let mut admitted: Vec<Asked> = asked.into_iter().filter(|it| it.status == 200).collect();
@@ -36,35 +36,35 @@ async fn an_exact_window_admits_its_units_and_no_more(count: usize) {
         "{} were admitted by {count} nodes in {WINDOWS} windows of {UNITS}",
         admitted.len()
     );
-    nodes.stop().await;
+    fleet.stop().await;
 }
 
 async fn a_quota_is_spent_to_the_last_unit(count: usize) {
     const QUOTA: u64 = 1_000;
     let quota = QuotaLimit::new(QUOTA, QuotaPeriod::Month).unwrap();
-    let nodes = Nodes::start(count, Plan::new("pro").quota(quota)).await;
-    let asked = nodes.ask("/iocs", 2, until_refused(429)).await;
+    let fleet = Fleet::start(count, Plan::new("pro").quota(quota)).await;
+    let asked = fleet.ask("/iocs", 2, until_refused(429)).await;
     let admitted = asked.iter().filter(|it| it.status == 200).count();
     assert_eq!(u64::try_from(admitted).unwrap(), QUOTA, "by {count} nodes");
-    nodes.stop().await;
+    fleet.stop().await;
 }
 
 async fn credits_are_charged_to_the_last_one(count: usize) {
     const CREDITS: u64 = 1_000;
-    let nodes = Nodes::start(count, Plan::new("pro")).await;
-    let gate = &nodes.first().gate;
+    let fleet = Fleet::start(count, Plan::new("pro")).await;
+    let gate = &fleet.first().gate;
     let system = Actor::system();
     let granted = gate.grant_credits(&acme(), CREDITS, &system).await;
     granted.unwrap();
-    let asked = nodes.ask("/report", 4, until_refused(402)).await;
+    let asked = fleet.ask("/report", 4, until_refused(402)).await;
     let admitted = asked.iter().filter(|it| it.status == 200).count();
     assert_eq!(
         u64::try_from(admitted).unwrap(),
         CREDITS,
         "by {count} nodes"
     );
-    let store = nodes.store.clone();
-    for node in &nodes.nodes {
+    let store = fleet.store.clone();
+    for node in &fleet.nodes {
         // What is settled after the answer is settled by then.
         node.gate.shutdown().await;
     }

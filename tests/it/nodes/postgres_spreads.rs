@@ -10,12 +10,12 @@ const TRIALS: u64 = 300;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_sees_a_change_within_a_second_and_its_own_at_once() {
     let trials = std::env::var("TOLLGATE_TRIALS").map_or(TRIALS, |it| it.parse().unwrap());
-    let nodes = Nodes::start(2, Plan::new("pro")).await;
-    let [own, other] = nodes.nodes.as_slice() else {
+    let fleet = Fleet::start(2, Plan::new("pro")).await;
+    let [own, other] = fleet.nodes.as_slice() else {
         panic!("there are two");
     };
     let (keys, system) = (own.gate.keyring(), Actor::system());
-    let (id, text) = nodes.keys.first().unwrap().clone();
+    let (id, text) = fleet.keys.first().unwrap().clone();
     let status = async |node: &Node| node.ask("/iocs", &text).await.status().as_u16();
     let mut took = Vec::new();
     for trial in 0..trials {
@@ -53,7 +53,7 @@ async fn another_node_sees_a_change_within_a_second_and_its_own_at_once() {
     assert!(*of(99) <= Duration::from_secs(1), "{line}");
     // Who had to be asked would not know before the next look, a quarter of a second apart.
     assert!(*of(50) <= Duration::from_millis(100), "{line}");
-    nodes.stop().await;
+    fleet.stop().await;
 }
 
 async fn seen(status: &impl AsyncFn(&Node) -> u16, node: &Node, expected: u16) {
