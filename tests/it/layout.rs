@@ -25,7 +25,7 @@ const ALLOWED: [(&str, &[&str], &[&str]); 7] = [
     ),
     (
         "tollgate-redis",
-        &["tollgate-core", "tollgate-servers", "tollgate-testkit"],
+        &["tollgate-core", "tollgate-testkit"],
         &["axum", "http", "sqlx", "tower"],
     ),
     ("tollgate", &["tollgate-core"], &["redis", "sqlx"]),
@@ -46,8 +46,11 @@ const ALLOWED: [(&str, &[&str], &[&str]); 7] = [
     ),
 ];
 
-/// What a crate's tests may have besides: an app to run beside the command.
-const IN_TESTS: [(&str, &str); 5] = [
+/// What a crate's tests may have besides: servers, and an app to run beside the command.
+const IN_TESTS: [(&str, &str); 8] = [
+    ("tollgate-sqlx", "tollgate-servers"),
+    ("tollgate-redis", "tollgate-servers"),
+    ("tollgate-cli", "tollgate-servers"),
     ("tollgate-cli", "axum"),
     ("tollgate-cli", "http"),
     ("tollgate-cli", "tollgate"),
