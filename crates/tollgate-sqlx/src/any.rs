@@ -121,6 +121,10 @@ impl<S: Transaction, P: Transaction> Transaction for Either<S, P> {
         either!(self, Self, it => it.commit_after(statements).await)
     }
 
+    async fn commit_together(self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        either!(self, Self, it => it.commit_together(statements).await)
+    }
+
     async fn commit_much(self, statements: Vec<Statement>) -> Result<(), StoreError> {
         either!(self, Self, it => it.commit_much(statements).await)
     }

@@ -4,7 +4,7 @@
 //! database is a [`Backend`] and its migrations. The seam is sealed: it may change with any
 //! release.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use tollgate_core::change::Told;
 use tollgate_core::error::{StoreError, StoreErrorKind};
@@ -150,6 +150,13 @@ pub trait Transaction: Session {
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// The same for statements none of which needs what another one writes: they may be run at
+    /// once.
+    fn commit_together(
+        self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The same for statements that write much: what a database has to tidy up then goes on when
     /// this is done, while others may write.
     fn commit_much(
@@ -200,6 +207,25 @@ impl Statement {
             Text::Fixed(sql) => sql.text(dialect),
             Text::Composed(sql) => sql,
         }
+    }
+}
+
+impl Statement {
+    /// Adds it to a text of several. Its values are numbered on from those before.
+    pub(crate) fn append_to(self, text: &mut String, values: &mut Vec<Value>, dialect: Dialect) {
+        let mut rest = self.text(dialect);
+        while let Some((before, after)) = rest.split_once('$') {
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, after) = after.split_at(digits);
+            let number = number
+                .parse()
+                .unwrap_or(0_usize)
+                .saturating_add(values.len());
+            let _ = write!(text, "{before}${number}");
+            rest = after;
+        }
+        text.push_str(rest);
+        values.extend(self.values);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decides many operations at once: in memory, in their order, by the rules of the core.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tollgate_core::clock::Timestamp;
@@ -213,6 +213,25 @@ impl Batch {
             repeats::free(&self.freed_repeats)?,
         ];
         Ok(writes.into_iter().flatten().collect())
+    }
+
+    /// Whether nothing that it writes is about a hold that it opens, or about two ends of one
+    /// repeat: then no statement needs what another writes.
+    pub(super) fn is_flat(&self) -> bool {
+        let ended = self.ended_repeats.iter().map(|(id, _)| id);
+        let ended = ended.chain(&self.freed_repeats);
+        let lines = self.lines.iter().filter_map(Line::hold);
+        let mut about = self.touched_holds().chain(ended.copied()).chain(lines);
+        let opened: HashSet<HoldId> = self.opened.iter().map(|(request, _)| request.id).collect();
+        let begins = self.opened.iter().any(|(it, _)| it.idempotency.is_some());
+        let ends = !self.ended_repeats.is_empty() || !self.freed_repeats.is_empty();
+        let reads_on = begins && ends || about.any(|id| opened.contains(&id));
+        !reads_on
+    }
+
+    fn touched_holds(&self) -> impl Iterator<Item = HoldId> {
+        let touched = self.holds.iter().filter(|(_, hold)| hold.touched);
+        touched.map(|(id, _)| *id)
     }
 
     /// Tells everybody, now that it is durable.

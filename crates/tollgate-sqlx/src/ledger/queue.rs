@@ -150,7 +150,12 @@ async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
 async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, StoreError> {
     let mut batch = Batch::read(&mut transaction, ops).await?;
     batch.decide(ops);
-    transaction.commit_after(batch.writes()?).await?;
+    let writes = batch.writes()?;
+    if batch.is_flat() {
+        transaction.commit_together(writes).await?;
+    } else {
+        transaction.commit_after(writes).await?;
+    }
     Ok(batch)
 }
 

@@ -117,6 +117,14 @@ pub(super) enum Line {
 }
 
 impl Line {
+    /// The hold that it is about.
+    pub(super) const fn hold(&self) -> Option<HoldId> {
+        match self {
+            Self::Charge { hold, .. } => Some(*hold),
+            Self::Other(entry) => entry.hold,
+        }
+    }
+
     /// The lines of what lapsed and of the allowance, which left this balance.
     pub(super) fn of(
         advanced: Advanced,

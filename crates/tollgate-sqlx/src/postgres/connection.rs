@@ -4,7 +4,7 @@
 //! whoever asked has gone away, is closed and not used again: what it would say next answers a
 //! question that nobody asks any more.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -212,6 +212,13 @@ impl Transaction for WriteTransaction {
         self.commit().await
     }
 
+    async fn commit_together(mut self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        if let Some((text, values)) = together(statements) {
+            self.fetch_composed(text, values).await?;
+        }
+        self.commit().await
+    }
+
     async fn commit_much(self, statements: Vec<Statement>) -> Result<(), StoreError> {
         self.commit_after(statements).await
     }
@@ -235,6 +242,19 @@ impl Drop for WriteTransaction {
             }));
         }
     }
+}
+
+/// Statements as one, which costs one round trip. Each sees what was there before all of them.
+fn together(statements: Vec<Statement>) -> Option<(String, Vec<Value>)> {
+    let (mut text, mut values) = (String::new(), Vec::new());
+    for (n, statement) in statements.into_iter().enumerate() {
+        text.push_str(if n == 0 { "WITH " } else { ", " });
+        let _ = write!(text, "s{n} AS (");
+        statement.append_to(&mut text, &mut values, Dialect::Postgres);
+        text.push(')');
+    }
+    text.push_str(" SELECT 1");
+    text.starts_with('W').then_some((text, values))
 }
 
 /// Nothing, of whatever type the statement wants.
@@ -283,4 +303,26 @@ fn row(row: &PgRow) -> Result<Row, StoreError> {
         decoded.map_err(|error| store_error(sqlx::Error::Decode(error)))
     });
     values.collect::<Result<_, _>>().map(Row::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::values;
+
+    #[test]
+    fn statements_that_go_together_keep_their_values() {
+        let statements = vec![
+            Statement::new("INSERT INTO a SELECT $2, $1", values![1_i64, 2_i64]),
+            Statement::new("DELETE FROM b WHERE c = $1::text", values!["d"]),
+        ];
+        let (sql, values) = together(statements).unwrap();
+        assert_eq!(
+            sql,
+            "WITH s0 AS (INSERT INTO a SELECT $2, $1), \
+             s1 AS (DELETE FROM b WHERE c = $3::text) SELECT 1"
+        );
+        assert_eq!(values, values![1_i64, 2_i64, "d"]);
+        assert!(together(Vec::new()).is_none());
+    }
 }

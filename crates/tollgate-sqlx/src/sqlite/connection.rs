@@ -3,7 +3,7 @@
 //! sqlx's own transaction counts its depth, and a rollback that SQLite did by itself, on a full
 //! disk, leaves that count wrong for good. Here SQLite alone knows whether a transaction is open.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
@@ -255,6 +255,10 @@ impl Transaction for WriteTransaction {
         Ok(())
     }
 
+    async fn commit_together(self, statements: Vec<Statement>) -> Result<(), StoreError> {
+        self.commit_after(statements).await
+    }
+
     async fn commit_much(mut self, mut statements: Vec<Statement>) -> Result<(), StoreError> {
         statements.insert(0, Statement::new(NO_CHECKPOINT, Vec::new()));
         statements.push(Statement::new("COMMIT", Vec::new()));
@@ -286,24 +290,12 @@ impl Drop for WriteTransaction {
     }
 }
 
-/// Statements as one text. The values of each are numbered on from those before.
+/// Statements as one text.
 fn joined(statements: Vec<Statement>) -> (String, Vec<Value>) {
     let (mut text, mut values) = (String::new(), Vec::new());
     for statement in statements {
-        let mut rest = statement.text(Dialect::Sqlite);
-        while let Some((before, after)) = rest.split_once('$') {
-            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, after) = after.split_at(digits);
-            let number = number
-                .parse()
-                .unwrap_or(0_usize)
-                .saturating_add(values.len());
-            let _ = write!(text, "{before}${number}");
-            rest = after;
-        }
-        text.push_str(rest);
+        statement.append_to(&mut text, &mut values, Dialect::Sqlite);
         text.push(';');
-        values.extend(statement.values);
     }
     (text, values)
 }
