@@ -43,6 +43,7 @@ impl Feed {
         let mut listener = self.listener.lock().await;
         loop {
             if self.pool.is_closed() {
+                drop(listener);
                 return std::future::pending().await;
             }
             if let Some(connected) = &mut listener.connected {
@@ -83,7 +84,11 @@ impl Feed {
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        // Whoever waits to be told lets go of the connection at this. If nobody waits any more, it
+        // is still in the listener's hands, and the pool would wait for it for ever.
+        let closed = self.pool.close();
+        self.listener.lock().await.connected = None;
+        closed.await;
     }
 }
 

@@ -123,7 +123,7 @@ mod postgres {
     #[test]
     fn any_sequence_of_operations_on_a_ledger_does_what_the_model_does() {
         let tally = sequences::run_with_crashes(
-            number("TOLLGATE_SEQUENCES", 80),
+            number("TOLLGATE_SEQUENCES", 25),
             async || Postgres::shared().fresh(),
             async |url| Box::new(open(url).await),
         );

@@ -191,3 +191,12 @@ async fn a_store_closes_while_somebody_waits_to_be_told() {
     timeout(PATIENCE, store.close()).await.unwrap();
     waits.abort();
 }
+
+/// Nor does a gate that was shut down first, and so no longer waits to be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_closes_once_nobody_waits_to_be_told_any_more() {
+    let url = Postgres::shared().fresh();
+    let (ours, theirs) = (open(&url).await, open(&url).await);
+    listen(&ours, &theirs, &mut 0).await;
+    timeout(PATIENCE, theirs.close()).await.unwrap();
+}
