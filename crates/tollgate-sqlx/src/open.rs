@@ -76,6 +76,10 @@ impl Location {
             && scheme != "sqlite"
         {
             // The rest may hold a password.
+            if is_postgres(text) {
+                let message = format!("`{scheme}://` is not SQLite; write `sqlite://` and a path");
+                return Err(OpenError::new(message));
+            }
             let message = format!(
                 "`{scheme}://` is no database of Tollgate; write `sqlite://` and a path, or \
                  `postgres://user:password@host/name`"
@@ -127,6 +131,10 @@ mod tests {
             (
                 "sqlite://keys.db?mode=ro",
                 "options after `?` are not supported in `sqlite://keys.db?mode=ro`",
+            ),
+            (
+                "postgres://root:hunter2@db/keys",
+                "`postgres://` is not SQLite; write `sqlite://` and a path",
             ),
             (
                 "mysql://root:hunter2@db/keys",
