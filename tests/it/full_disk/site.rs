@@ -28,6 +28,8 @@ impl Site {
     pub(super) async fn new(store: SqliteStore) -> Self {
         // A hold lasts longer than the disk is full, so that no charge is given up.
         let builder = app::builder(store).hold_for(Duration::from_secs(60));
+        // Nor because others keep the machine busy: a full disk is told at once.
+        let builder = builder.charge_deadline(Duration::from_secs(5));
         let gate = builder.build().await.unwrap();
         let keyring = gate.keyring();
         let (acme, actor) = (org("acme"), actor());
