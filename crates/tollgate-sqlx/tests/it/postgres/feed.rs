@@ -95,8 +95,9 @@ async fn hear(node: PostgresStore, key: KeyId, mut seen: u64) -> (u64, Steady) {
 
 /// Changes something until the listener, which connects when it is first asked, has told of it.
 async fn listen(ours: &PostgresStore, theirs: &PostgresStore, seen: &mut u64) {
-    let mut told = pin!(theirs.told().into_future());
+    let (mut told, began) = (pin!(theirs.told().into_future()), steady());
     loop {
+        assert!(steady().since(began) < PATIENCE, "told of nothing");
         grant(ours).await;
         if let Ok(told) = timeout(Duration::from_millis(50), &mut told).await {
             assert_eq!(told.unwrap(), Told::Changed);
