@@ -10,6 +10,7 @@ use tollgate_core::clock::{Clock, Steady, SystemClock};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
 
 mod ambiguous;
+mod connections;
 mod faults;
 mod feed;
 mod locks;
