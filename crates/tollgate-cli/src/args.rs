@@ -17,6 +17,7 @@ use crate::explain::Explain;
 use crate::key::Key;
 use crate::org::Org;
 use crate::session::SessionCommand;
+use crate::transfer::Move;
 use crate::usage::Usage;
 use crate::user::UserCommand;
 
@@ -132,6 +133,11 @@ pub(crate) enum Group {
     Session(SessionCommand),
     /// Tells what each step would say to a request, and what it would take
     Explain(Explain),
+    /// Moves everything from SQLite to PostgreSQL
+    ///
+    /// Stop the app first. The database that is moved stays as it is; the target is checked, and
+    /// whatever ends this before it is done leaves it without a row.
+    Move(Move),
     /// Prints completions for a shell
     Completions {
         /// The shell

@@ -6,7 +6,7 @@
 //! | module | what it has |
 //! | --- | --- |
 //! | `args` | what can be asked for; a group of commands is a variant of `Group` |
-//! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `user`, `session`, `explain`, `pages` | the groups: their commands, and what these do |
+//! | `org`, `key`, `credits`, `usage`, `audit`, `catalog`, `user`, `session`, `explain`, `transfer`, `pages` | the groups: their commands, and what these do |
 //! | `desk`, `seal`, `actor` | the database, the catalog and whoever works with them |
 //! | `app` | a running app, where a command asks one |
 //! | `out`, `ip_rules`, `progress` | what is printed, for people and for programs |
@@ -40,6 +40,7 @@ mod pages;
 mod progress;
 mod seal;
 mod session;
+mod transfer;
 mod usage;
 mod user;
 
@@ -93,6 +94,7 @@ async fn run(settings: &Settings, group: Group, out: &mut Out) -> Result<(), Fai
         }
         Group::Explain(explain) => explain.run(settings, out).await,
         Group::Catalog(catalog) => catalog.run(settings, out).await,
+        Group::Move(it) => it.run(settings, out).await,
         Group::Completions { shell } => pages::completions(shell, out),
         Group::Man { directory } => pages::man(&directory),
     }

@@ -43,6 +43,7 @@ pub use open::OpenError;
 pub use postgres::{Postgres, PostgresOptions};
 pub use sqlite::{Sqlite, SqliteOptions};
 pub use store::{AnyOptions, AnyStore, PostgresStore, SqlStore, SqliteStore};
+pub use transfer::{Transfer, TransferError, Transferred};
 
 mod accounts;
 mod any;
@@ -62,4 +63,5 @@ mod rows;
 pub mod session;
 mod sqlite;
 mod store;
+mod transfer;
 mod usage;

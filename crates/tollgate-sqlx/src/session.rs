@@ -230,7 +230,7 @@ impl Statement {
 }
 
 /// What a statement is given and gives back.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the schema has columns of these types only"
@@ -255,6 +255,11 @@ impl Row {
     #[must_use]
     pub fn new(values: Vec<Value>) -> Self {
         Self(values.into_iter())
+    }
+
+    /// All values that are left.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        self.0.collect()
     }
 
     /// Takes the next value.

@@ -59,12 +59,21 @@ pub(crate) struct Done {
 impl Place {
     /// Without a database.
     pub(crate) fn bare() -> Self {
+        let database = ON_POSTGRES.get().then(|| Postgres::shared().fresh());
         let place = Self {
             directory: TempDir::new().unwrap(),
-            database: ON_POSTGRES.get().then(|| Postgres::shared().fresh()),
+            database,
         };
         std::fs::write(place.path("catalog.toml"), CATALOG).unwrap();
         place
+    }
+
+    /// With an empty database on a server.
+    pub(crate) fn on_a_server() -> Self {
+        Self {
+            database: Some(Postgres::shared().fresh()),
+            ..Self::bare()
+        }
     }
 
     /// With a database on which an app has started, and the organization `acme` on `free`.

@@ -3,6 +3,8 @@
 use crate::place::{Done, Place, on_postgres};
 use crate::{audit, catalog, credits, imports, keys, live, organizations, people, running, usage};
 
+mod transfer;
+
 /// Runs tests of other modules with their databases on PostgreSQL.
 macro_rules! on_postgres {
     ($($module:ident::$($test:ident)::+;)+) => { $(on_postgres!(@ $module $($test)+);)+ };

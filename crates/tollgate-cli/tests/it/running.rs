@@ -26,7 +26,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    async fn start(place: &Place) -> Self {
+    pub(crate) async fn start(place: &Place) -> Self {
         Self::with(CATALOG, place).await
     }
 
@@ -59,6 +59,14 @@ impl App {
 
     async fn get(&self, secret: &str) -> StatusCode {
         let request = Request::get("/iocs").header("x-api-key", secret);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = self.service.clone().oneshot(request).await;
+        answer.unwrap().status()
+    }
+
+    /// Charges three credits, if there are any.
+    pub(crate) async fn charge(&self, secret: &str) -> StatusCode {
+        let request = Request::post("/iocs/x").header("x-api-key", secret);
         let request = request.body(Body::empty()).unwrap();
         let answer = self.service.clone().oneshot(request).await;
         answer.unwrap().status()
