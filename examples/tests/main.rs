@@ -8,6 +8,7 @@
 
 mod access;
 mod classify_jobs;
+mod cluster;
 mod dataleaks;
 mod docs;
 mod mailer;

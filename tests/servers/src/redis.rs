@@ -57,9 +57,16 @@ impl Redis {
     /// As [`start`](Self::start) does.
     #[must_use = "it stops when it is dropped"]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        let program = install::redis().unwrap_or_else(|error| stop(&error));
-        let started = Self::try_start(&program, settings);
-        started.unwrap_or_else(|error| stop(&error))
+        Self::try_start_with(settings).unwrap_or_else(|error| stop(&error))
+    }
+
+    /// The same, for who tells people what is wrong in a way of its own.
+    ///
+    /// # Errors
+    ///
+    /// The sentence, where [`start_with`](Self::start_with) panics.
+    pub fn try_start_with(settings: &[(&str, &str)]) -> Result<Self, String> {
+        Self::try_start(&install::redis()?, settings)
     }
 
     fn try_start(program: &Path, settings: &[(&str, &str)]) -> Result<Self, String> {

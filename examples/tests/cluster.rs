@@ -1,0 +1,3 @@
+//! The cluster, as whoever meets it first.
+
+mod postgres_and_redis;
