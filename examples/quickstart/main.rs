@@ -1,4 +1,5 @@
-//! A small API behind a gate: keys, scopes, plans, rates, credits and IP rules, kept in SQLite.
+//! A small API behind a gate: keys, scopes, plans, rates, credits and IP rules, kept in SQLite or
+//! PostgreSQL.
 //!
 //! ```sh
 //! cargo run --example quickstart

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use tokio::net::TcpListener;
-use tollgate_sqlx::SqliteStore;
+use tollgate_sqlx::{AnyOptions, AnyStore};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -17,6 +18,8 @@ use crate::failure::Failure;
 pub struct Flags {
     listen: Setting,
     database: Setting,
+    allow_lost_commits: bool,
+    redis: Option<Setting>,
     permissions: bool,
     switched_on: bool,
 }
@@ -32,9 +35,32 @@ struct Arguments {
     )]
     listen: String,
 
-    /// Keeps keys here, and makes the file if there is none; `sqlite::memory:` keeps nothing
-    #[arg(long, value_name = "URL", env = "TOLLGATE_DATABASE")]
+    /// Keeps keys here, and makes the file if there is none; `sqlite::memory:` keeps nothing, and
+    /// `postgres://user:password@host/name` is for many nodes
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TOLLGATE_DATABASE",
+        hide_env_values = true
+    )]
     database: String,
+
+    /// Works on a PostgreSQL server that does not wait for its disk: for trying things out
+    #[arg(
+        long,
+        env = "TOLLGATE_ALLOW_LOST_COMMITS",
+        value_parser = BoolishValueParser::new()
+    )]
+    allow_lost_commits: bool,
+
+    /// Counts rates here, for all nodes, in place of this process's memory: `redis://host`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TOLLGATE_REDIS",
+        hide_env_values = true
+    )]
+    redis: Option<String>,
 
     /// Prints what each route demands, as a Markdown table, and exits
     #[arg(long)]
@@ -88,6 +114,11 @@ impl Flags {
                 value: arguments.database,
                 source: source(matches, "database", "--database", "TOLLGATE_DATABASE"),
             },
+            allow_lost_commits: arguments.allow_lost_commits,
+            redis: arguments.redis.map(|value| Setting {
+                value,
+                source: source(matches, "redis", "--redis", "TOLLGATE_REDIS"),
+            }),
             permissions: arguments.permissions,
             switched_on: false,
         }
@@ -105,19 +136,25 @@ impl Flags {
         self.switched_on
     }
 
-    /// Where the database is, without the scheme of its URL.
+    /// Where rates are counted, if not in this process's memory.
     #[must_use]
-    pub fn database(&self) -> &str {
-        let url = &self.database.value;
-        let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        path.strip_prefix("//").unwrap_or(path)
+    pub fn redis(&self) -> Option<&str> {
+        self.redis.as_ref().map(|redis| &*redis.value)
     }
 
     /// What to do for another first start.
     #[must_use]
     pub fn how_to_start_over(&self) -> String {
-        let database = self.database();
-        format!("to start over, delete the file `{database}` (and `-wal` and `-shm` beside it)")
+        let url = &self.database.value;
+        if is_on_a_server(url) {
+            // Not the URL, which may hold a password.
+            return "to start over, name another database, or drop this one (`DROP DATABASE`, then \
+                    `CREATE DATABASE`)"
+                .to_owned();
+        }
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        format!("to start over, delete the file `{path}` (and `-wal` and `-shm` beside it)")
     }
 
     /// What is said in place of the secrets, at every start but the first.
@@ -149,17 +186,33 @@ impl Flags {
     /// # Errors
     ///
     /// A [`Failure`] that names the database and where that is from.
-    pub async fn open(&self) -> Result<SqliteStore, Failure> {
-        SqliteStore::open(&self.database.value)
-            .await
-            .map_err(|error| {
-                // Not the value itself: a URL may hold a password. The error names the file.
-                let place = self.database.source;
-                let reason = Failure::from(error);
-                Failure::new(format!("cannot open the database (from {place}): {reason}"))
-                    .with_remedy("name another file, such as `--database ./keys.db`")
-            })
+    pub async fn open(&self) -> Result<AnyStore, Failure> {
+        let url = &self.database.value;
+        let options = AnyOptions::new(url);
+        let options = if self.allow_lost_commits {
+            options.allow_lost_commits()
+        } else {
+            options
+        };
+        options.open().await.map_err(|error| {
+            // Not the value itself: a URL may hold a password. The error names the place.
+            let place = self.database.source;
+            let reason = Failure::from(error);
+            let remedy = if is_on_a_server(url) {
+                "name another database, such as `--database ./keys.db`, which needs no server"
+            } else {
+                "name another file, such as `--database ./keys.db`"
+            };
+            Failure::new(format!("cannot open the database (from {place}): {reason}"))
+                .with_remedy(remedy)
+        })
     }
+}
+
+fn is_on_a_server(url: &str) -> bool {
+    ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
 }
 
 /// Logs to stderr what `RUST_LOG` names; warnings and errors if it names nothing.

@@ -8,7 +8,7 @@ use tollgate::core::clock::SystemClock;
 use tollgate::core::keyring::KeyringError;
 use tollgate::core::secret::Secret;
 use tollgate_admin::SessionCookies;
-use tollgate_sqlx::SqliteStore;
+use tollgate_sqlx::AnyStore;
 
 use crate::failure::Failure;
 use crate::tour::{Curl, Tour};
@@ -21,7 +21,7 @@ pub const COOKIES: &str = "operator.cookies";
 
 /// Sessions of the users in this database.
 #[must_use]
-pub fn cookies(store: &SqliteStore) -> SessionCookies {
+pub fn cookies(store: &AnyStore) -> SessionCookies {
     let clock = Arc::new(SystemClock::default());
     SessionCookies::new(Accounts::new(Arc::new(store.clone()), clock))
 }

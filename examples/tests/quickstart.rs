@@ -52,7 +52,7 @@ async fn what_cannot_work_is_told_in_one_sentence_with_its_place() {
     let address = taken.local_addr().unwrap().to_string();
     let nowhere = "no/such/directory/keys.db";
     let free = ("TOLLGATE_LISTEN", "127.0.0.1:0");
-    let cases: [Case<'_>; 7] = [
+    let cases: [Case<'_>; 8] = [
         (
             &["--listen", "nonsense"],
             ("A", ""),
@@ -70,8 +70,13 @@ async fn what_cannot_work_is_told_in_one_sentence_with_its_place() {
         ),
         (
             &["--listen", "127.0.0.1:0"],
-            ("TOLLGATE_DATABASE", "postgres://db/keys"),
-            &["(from TOLLGATE_DATABASE)", "not SQLite"],
+            ("TOLLGATE_DATABASE", "mysql://db/keys"),
+            &["(from TOLLGATE_DATABASE)", "`mysql://` is no database"],
+        ),
+        (
+            &["--listen", "127.0.0.1:0"],
+            ("TOLLGATE_DATABASE", "postgres://u:hunter2@127.0.0.1:1/keys"),
+            &["`keys` on 127.0.0.1:1 cannot be opened", "needs no server"],
         ),
         (&[], ("RUST_LOG", "tollgate=loud"), &["cannot use RUST_LOG"]),
         (&["--lisen", "x"], free, &["--lisen"]),
@@ -88,6 +93,7 @@ async fn what_cannot_work_is_told_in_one_sentence_with_its_place() {
         assert!(!output.status.success(), "{arguments:?} {name}={value}");
         assert!(stderr.starts_with("error: "), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
         for part in told {
             assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
         }

@@ -34,10 +34,19 @@ fn is_of(path: &str, template: &str) -> bool {
 
 /// Sends each request that an example prints.
 pub(crate) async fn follow(name: &str) {
+    follow_on(name, None).await;
+}
+
+/// The same, with its database elsewhere than in a file of its own.
+async fn follow_on(name: &str, database: Option<&str>) {
     let directory = tempfile::tempdir().unwrap();
     let mut untried = routes(name, directory.path()).await;
     assert!(!untried.is_empty());
-    let running = Running::start(name, directory.path()).await;
+    let mut command = example(name, directory.path());
+    if let Some(database) = database {
+        command.args(["--database", database, "--allow-lost-commits"]);
+    }
+    let running = Running::of(command).await;
     let promised = running.promised();
     let mut jars = BTreeMap::new();
     for (status, line) in &promised {
@@ -84,4 +93,42 @@ async fn the_mailer() {
 #[tokio::test]
 async fn threat_intel() {
     follow("threat_intel").await;
+}
+
+mod postgres {
+    use tollgate_servers::Postgres;
+
+    use super::{Running, example, follow_on};
+
+    #[tokio::test]
+    async fn threat_intel() {
+        follow_on("threat_intel", Some(&Postgres::shared().fresh())).await;
+    }
+
+    #[tokio::test]
+    async fn a_second_start_on_a_server_shows_no_secret_and_no_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Postgres::shared().fresh();
+        let url = url.replacen("postgres@", "postgres:hunter2@", 1);
+        let start = async || {
+            let mut command = example("threat_intel", directory.path());
+            command.env("TOLLGATE_DATABASE", &url);
+            command.env("TOLLGATE_ALLOW_LOST_COMMITS", "true");
+            let running = Running::of(command).await;
+            let printed = running.printed.join("\n");
+            running.interrupt().await;
+            printed
+        };
+        let first = start().await;
+        assert!(first.contains("Production SIEM"), "{first}");
+        let second = start().await;
+        assert!(!second.contains("Production SIEM"), "{second}");
+        assert!(
+            second.contains("drop this one (`DROP DATABASE`"),
+            "{second}"
+        );
+        assert!(!first.contains("hunter2") && !second.contains("hunter2"));
+        // No file of a database is left.
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
 }
