@@ -21,9 +21,9 @@ mod app {
 
 mod credentials;
 mod jobs;
-mod keys;
-mod organizations;
-mod permissions;
+pub(crate) mod keys;
+pub(crate) mod organizations;
+pub(crate) mod permissions;
 mod webhooks;
 
 /// More than all that a test asks for.

@@ -21,9 +21,9 @@ mod credentials;
 mod errors;
 mod logs;
 mod protected;
-mod rotation;
-mod scope;
-mod table;
+pub(crate) mod rotation;
+pub(crate) mod scope;
+pub(crate) mod table;
 mod watchlists;
 
 /// Watchlists that are there from the start, of `acme` and of `globex`.

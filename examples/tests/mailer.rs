@@ -22,9 +22,9 @@ mod audience;
 mod connection;
 mod domains;
 mod emails;
-mod keys;
-mod permissions;
-mod tenants;
+pub(crate) mod keys;
+pub(crate) mod permissions;
+pub(crate) mod tenants;
 
 /// The mailer with its samples, and an owner of `acme` who is signed in.
 pub(crate) struct Mailer {

@@ -13,6 +13,7 @@ mod dataleaks;
 mod docs;
 mod mailer;
 mod phishing_lab;
+mod postgres;
 mod quickstart;
 mod running;
 mod threat_intel;

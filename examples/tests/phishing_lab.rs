@@ -16,10 +16,10 @@ mod app {
 
 mod answers;
 mod health;
-mod keys;
-mod permissions;
+pub(crate) mod keys;
+pub(crate) mod permissions;
 mod plans;
-mod prices;
+pub(crate) mod prices;
 
 /// Everything that can be asked of the lab.
 const EVERY_SCOPE: [&str; 9] = [

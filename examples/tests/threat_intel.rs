@@ -12,15 +12,15 @@ mod app {
     pub(crate) mod api;
 }
 
-mod access;
+pub(crate) mod access;
 mod articles;
 mod errors;
 mod formats;
-mod keys;
+pub(crate) mod keys;
 mod look_back;
 mod lookup;
 mod places;
-mod rates;
+pub(crate) mod rates;
 mod rules;
 mod taxii;
 

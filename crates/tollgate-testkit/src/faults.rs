@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tollgate_core::clock::Clock;
 use tollgate_core::error::StoreError;
 use tollgate_core::reply::Reply;
@@ -19,10 +24,13 @@ pub use crate::faults::limiter::FaultyLimiter;
 
 /// Wraps a store, and does to each call what its [`Faults`] say.
 #[derive(Debug)]
-pub struct FaultyStore<S> {
+pub struct FaultyStore<S: ?Sized> {
     store: Arc<S>,
     clock: Arc<dyn Clock>,
     faults: Faults,
+    /// Where the store lives, if not with whoever calls it.
+    runtime: Option<Handle>,
+    under_way: UnderWay,
 }
 
 /// Says what goes wrong, and counts calls. Clones say the same.
@@ -149,7 +157,37 @@ impl<S: Send + Sync + 'static> FaultyStore<S> {
             store: Arc::new(store),
             clock,
             faults: Faults::default(),
+            runtime: None,
+            under_way: UnderWay::default(),
         }
+    }
+}
+
+impl<S: Send + Sync + ?Sized + 'static> FaultyStore<S> {
+    /// Wraps a store whose connections live on a runtime: each call of it is made there.
+    #[must_use]
+    pub fn elsewhere(store: Arc<S>, runtime: Option<Handle>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            clock,
+            faults: Faults::default(),
+            runtime,
+            under_way: UnderWay::default(),
+        }
+    }
+
+    /// Calls the store where it lives, and nothing goes wrong.
+    pub(crate) fn spared<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&S) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        self.caller().call(call)
+    }
+
+    /// Waits until no call of a store that lives elsewhere is under way, and says whether none was
+    /// from the first.
+    pub async fn is_quiet(&self) -> bool {
+        self.under_way.is_over().await
     }
 
     /// The handle that says what goes wrong.
@@ -164,28 +202,121 @@ impl<S: Send + Sync + 'static> FaultyStore<S> {
         &self.store
     }
 
+    fn caller(&self) -> Caller<S> {
+        Caller {
+            store: Arc::clone(&self.store),
+            runtime: self.runtime.clone(),
+            under_way: self.under_way.clone(),
+        }
+    }
+
     fn run<T: Send + 'static>(
         &self,
         operation: Operation,
         call: impl FnOnce(&S) -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
-        let store = Arc::clone(&self.store);
+        let store = self.caller();
         match self.faults.called(operation) {
-            Fault::None => call(&store),
+            Fault::None => store.counted(call),
             Fault::Fail => Reply::failed(asked_for()),
             Fault::Hang => Reply::later(std::future::pending()),
             Fault::Late(delay) => {
                 let asleep = self.clock.sleep(delay);
                 Reply::later(async move {
                     asleep.await;
-                    call(&store).await
+                    store.counted(call).await
                 })
             }
             Fault::LoseReply => Reply::later(async move {
-                let _lost = call(&store).await;
+                let _lost = store.counted(call).await;
                 Err(asked_for())
             }),
         }
+    }
+}
+
+/// Calls a store where it lives.
+struct Caller<S: ?Sized> {
+    store: Arc<S>,
+    runtime: Option<Handle>,
+    under_way: UnderWay,
+}
+
+impl<S: Send + Sync + ?Sized + 'static> Caller<S> {
+    fn counted<T: Send + 'static>(
+        self,
+        call: impl FnOnce(&S) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        let one = self.runtime.is_some().then(|| self.under_way.begin());
+        match self.call(call) {
+            Reply::Later(reply) if one.is_some() => Reply::later(async move {
+                let answer = reply.await;
+                // Not before whoever asked is there to go on.
+                drop(one);
+                answer
+            }),
+            reply => reply,
+        }
+    }
+
+    fn call<T: Send + 'static>(
+        self,
+        call: impl FnOnce(&S) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        let Self { store, runtime, .. } = self;
+        let Some(runtime) = runtime else {
+            return call(&store);
+        };
+        let task = runtime.spawn(async move { call(&store).await });
+        Reply::later(Given(task))
+    }
+}
+
+/// A call that is given up with whoever waits for it.
+struct Given<T>(JoinHandle<Result<T, StoreError>>);
+
+impl<T> Future for Given<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let done = ready!(Pin::new(&mut self.0).poll(context));
+        Poll::Ready(done.map_err(StoreError::unavailable).flatten())
+    }
+}
+
+impl<T> Drop for Given<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How many calls are under way.
+#[derive(Clone, Debug, Default)]
+struct UnderWay(watch::Sender<usize>);
+
+/// One of them, until dropped.
+struct One(UnderWay);
+
+impl UnderWay {
+    fn begin(&self) -> One {
+        self.0.send_modify(|calls| *calls = calls.saturating_add(1));
+        One(self.clone())
+    }
+
+    async fn is_over(&self) -> bool {
+        let mut calls = self.0.subscribe();
+        let was_quiet = *calls.borrow_and_update() == 0;
+        // The sender is there as long as this is.
+        let _ = calls.wait_for(|calls| *calls == 0).await;
+        was_quiet
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0
+            .0
+            .send_modify(|calls| *calls = calls.saturating_sub(1));
     }
 }
 

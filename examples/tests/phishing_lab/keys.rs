@@ -26,7 +26,7 @@ async fn managed() -> (TestGate, TestApp, TestSession) {
 }
 
 #[tokio::test]
-async fn permissions_are_edited_and_the_key_stays_as_it_is() {
+pub(crate) async fn permissions_are_edited_and_the_key_stays_as_it_is() {
     let (kit, app, ann) = managed().await;
     let key = kit.key("acme").preset("lookups").make().await;
     let path = format!("{KEYS}/{}", key.id());

@@ -74,7 +74,7 @@ async fn the_endpoint_permission_map_is_what_the_app_does() {
 }
 
 #[tokio::test]
-async fn a_key_without_the_permission_gets_a_403_insufficient_permissions() {
+pub(crate) async fn a_key_without_the_permission_gets_a_403_insufficient_permissions() {
     let (kit, app) = lab().await;
     kit.organization("acme").credits(100).make().await;
     let key = kit.key("acme").scopes(["exposure:read"]).make().await;

@@ -186,7 +186,7 @@ impl Call<'_> {
         };
         let ((head, body), units) = counting(answered).await;
         // What is settled once the answer has left.
-        take_turns().await;
+        take_turns(&app.kit.0.store).await;
         let denial = head.extensions.get::<DenialKind>().copied();
         Answer::new(app.kit.clone(), asked, head, body.ok(), denial, units)
     }

@@ -243,7 +243,7 @@ impl<A: AsyncFn() -> (TestApp, PermissionMap)> Checklist<A> {
         let call = (self.sample)(app.request(method, &filled(&of.path)), of);
         let time_goes_on = async {
             let mut waited = Duration::ZERO;
-            take_turns().await;
+            take_turns(&app.kit().0.store).await;
             while waited < PATIENCE {
                 app.kit().advance(STEP).await;
                 waited = waited.saturating_add(STEP);

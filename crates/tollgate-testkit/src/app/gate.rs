@@ -1,4 +1,4 @@
-//! A gate in memory, with one clock.
+//! A gate in memory, or over another store, with one clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use tollgate::{Catalog, Gate, GateBuilder};
 use tollgate_core::accounts::Accounts;
 use tollgate_core::change::Actor;
 use tollgate_core::clock::Clock;
-use tollgate_core::credits::{Balance, Entry, Ledger as _};
+use tollgate_core::credits::{Balance, Entry};
 use tollgate_core::id::OrgId;
-use tollgate_core::memory::MemoryStore;
 use tollgate_core::rate::LocalLimiter;
 use tollgate_core::record::ApiKey;
 use tollgate_core::reply::Reply;
-use tollgate_core::store::KeyStore as _;
+use tollgate_core::store::Store;
 use tower::Service;
 
 use crate::app::call::TestApp;
 use crate::app::consumed::Counting;
 use crate::app::leaks::Watch;
 use crate::app::makers::{NewTestKey, NewTestOrganization, NewTestSession, TestKey};
+use crate::app::stores::{TestStore, wait};
 use crate::clock::ManualClock;
 use crate::faults::{Faults, FaultyLimiter, FaultyStore};
 use crate::records::org;
@@ -38,7 +38,7 @@ pub struct TestGate(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) gate: Gate,
     pub(super) clock: ManualClock,
-    pub(super) store: Arc<FaultyStore<MemoryStore>>,
+    pub(super) store: Arc<FaultyStore<dyn Store>>,
     pub(super) watch: Watch,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Inner {
 pub struct TestGateBuilder {
     builder: GateBuilder,
     clock: ManualClock,
-    store: Arc<FaultyStore<MemoryStore>>,
+    store: Arc<FaultyStore<dyn Store>>,
 }
 
 impl TestGate {
@@ -68,7 +68,8 @@ impl TestGate {
     /// Starts to put a gate together.
     pub fn builder(catalog: Catalog) -> TestGateBuilder {
         let clock = ManualClock::new();
-        let store = FaultyStore::new(MemoryStore::default(), Arc::new(clock.clone()));
+        let TestStore { store, runtime } = TestStore::of_this_test();
+        let store = FaultyStore::elsewhere(store, runtime, Arc::new(clock.clone()));
         TestGateBuilder {
             builder: Gate::builder(catalog),
             clock,
@@ -107,7 +108,7 @@ impl TestGate {
     /// Moves the clock, and lets what has waited for it go on.
     pub async fn advance(&self, time: Duration) {
         self.0.clock.advance(time);
-        take_turns().await;
+        take_turns(&self.0.store).await;
     }
 
     /// A new organization, on the catalog's highest plan unless said otherwise.
@@ -142,12 +143,18 @@ impl TestGate {
     #[must_use]
     pub fn balance(&self, organization: &str) -> Balance {
         let now = self.0.clock.now().wall;
-        at_once(self.0.store.store().balance(&org(organization), now, None))
+        at_once(self.0.store.spared({
+            let organization = org(organization);
+            move |store| store.balance(&organization, now, None)
+        }))
     }
 
     /// The newest lines of an organization's books, the newest first.
     pub(super) fn entries(&self, organization: &OrgId) -> Vec<Entry> {
-        at_once(self.0.store.store().entries(organization, None, 1_000))
+        at_once(self.0.store.spared({
+            let organization = organization.clone();
+            move |store| store.entries(&organization, None, 1_000)
+        }))
     }
 }
 
@@ -192,20 +199,21 @@ impl TestGateBuilder {
     }
 }
 
-fn accounts(store: &Arc<FaultyStore<MemoryStore>>, clock: &ManualClock) -> Accounts {
-    let store: Arc<FaultyStore<MemoryStore>> = Arc::clone(store);
+fn accounts(store: &Arc<FaultyStore<dyn Store>>, clock: &ManualClock) -> Accounts {
+    let store: Arc<FaultyStore<dyn Store>> = Arc::clone(store);
     Accounts::new(store, Arc::new(clock.clone()))
 }
 
 impl Inner {
     /// What all organizations hold together.
     fn held(&self) -> u64 {
-        let (store, now) = (self.store.store(), self.clock.now().wall);
+        let (store, now) = (&self.store, self.clock.now().wall);
         let (mut all, mut after) = (0_u64, None);
         loop {
-            let page = at_once(store.organizations(after, 1_000));
+            let page = at_once(store.spared(move |it| it.organizations(after, 1_000)));
             for organization in &page {
-                let wallet = at_once(store.balance(&organization.id, now, None));
+                let id = organization.id.clone();
+                let wallet = at_once(store.spared(move |it| it.balance(&id, now, None)));
                 all = all.saturating_add(wallet.held);
             }
             after = page.into_iter().next_back().map(|last| last.id);
@@ -238,16 +246,21 @@ pub(super) fn actor() -> Actor {
 }
 
 /// Lets what goes on in the background go on.
-pub(super) async fn take_turns() {
-    for _ in 0..TURNS {
-        tokio::task::yield_now().await;
+pub(super) async fn take_turns(store: &FaultyStore<dyn Store>) {
+    loop {
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+        if store.is_quiet().await {
+            return;
+        }
     }
 }
 
-/// The answer of a store that never makes anybody wait.
+/// The answer of a store that makes nobody wait, or that lives on a runtime of its own.
 pub(super) fn at_once<T>(reply: Reply<T>) -> T {
     match reply {
         Reply::Now(answer) => answer.unwrap(),
-        Reply::Later(_) => panic!("the memory store answers at once"),
+        Reply::Later(answer) => wait(answer).unwrap(),
     }
 }

@@ -9,7 +9,7 @@ use tollgate_core::secret::KeyDigest;
 
 use super::{FaultyStore, Operation};
 
-impl<S: AccountStore> AccountStore for FaultyStore<S> {
+impl<S: AccountStore + ?Sized> AccountStore for FaultyStore<S> {
     fn insert_user(&self, user: User, password: PasswordHash, change: Change) -> Reply<()> {
         self.run(Operation::Accounts, move |store| {
             store.insert_user(user, password, change)

@@ -21,7 +21,7 @@ use tollgate_core::usage::{KeyUsage, UsageQuery, UsageRow, UsageStore, UsageTota
 
 use super::{FaultyStore, Operation};
 
-impl<S: KeyStore> KeyStore for FaultyStore<S> {
+impl<S: KeyStore + ?Sized> KeyStore for FaultyStore<S> {
     fn find(&self, digest: &KeyDigest) -> Reply<Option<KeyRecord>> {
         let digest = *digest;
         self.run(Operation::Find, move |store| store.find(&digest))
@@ -93,7 +93,7 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     }
 }
 
-impl<S: KeyImport> KeyImport for FaultyStore<S> {
+impl<S: KeyImport + ?Sized> KeyImport for FaultyStore<S> {
     fn begin_import(&self, now: Timestamp) -> Reply<ImportId> {
         self.run(Operation::Keys, move |store| store.begin_import(now))
     }
@@ -135,7 +135,7 @@ impl<S: KeyImport> KeyImport for FaultyStore<S> {
     }
 }
 
-impl<S: Ledger> Ledger for FaultyStore<S> {
+impl<S: Ledger + ?Sized> Ledger for FaultyStore<S> {
     fn hold(&self, request: &HoldRequest) -> Reply<HoldAnswer> {
         let request = request.clone();
         self.run(Operation::Hold, move |store| store.hold(&request))
@@ -201,7 +201,7 @@ impl<S: Ledger> Ledger for FaultyStore<S> {
     }
 }
 
-impl<S: QuotaStore> QuotaStore for FaultyStore<S> {
+impl<S: QuotaStore + ?Sized> QuotaStore for FaultyStore<S> {
     fn debit(&self, request: DebitRequest) -> Reply<Debited> {
         self.run(Operation::Quota, move |store| store.debit(request))
     }
@@ -219,7 +219,7 @@ impl<S: QuotaStore> QuotaStore for FaultyStore<S> {
     }
 }
 
-impl<S: UsageStore> UsageStore for FaultyStore<S> {
+impl<S: UsageStore + ?Sized> UsageStore for FaultyStore<S> {
     fn record_usage(&self, batch: Vec<KeyUsage>) -> Reply<()> {
         self.run(Operation::Usage, move |store| store.record_usage(batch))
     }
@@ -234,7 +234,7 @@ impl<S: UsageStore> UsageStore for FaultyStore<S> {
     }
 }
 
-impl<S: ChangeFeed> ChangeFeed for FaultyStore<S> {
+impl<S: ChangeFeed + ?Sized> ChangeFeed for FaultyStore<S> {
     fn newest(&self) -> Reply<u64> {
         self.run(Operation::Feed, S::newest)
     }
@@ -244,11 +244,11 @@ impl<S: ChangeFeed> ChangeFeed for FaultyStore<S> {
     }
 
     fn told(&self) -> Reply<Told> {
-        self.store.told()
+        self.caller().call(S::told)
     }
 }
 
-impl<S: CatalogStore> CatalogStore for FaultyStore<S> {
+impl<S: CatalogStore + ?Sized> CatalogStore for FaultyStore<S> {
     fn record_declaration(&self, declaration: Declaration) -> Reply<()> {
         self.run(Operation::Catalog, move |store| {
             store.record_declaration(declaration)
@@ -260,7 +260,7 @@ impl<S: CatalogStore> CatalogStore for FaultyStore<S> {
     }
 }
 
-impl<S: AuditStore> AuditStore for FaultyStore<S> {
+impl<S: AuditStore + ?Sized> AuditStore for FaultyStore<S> {
     fn audit_after(
         &self,
         organization: Option<&OrgId>,
