@@ -46,12 +46,11 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     let listener = flags.listen().await?;
     let store = flags.open().await?;
     let people = people::cookies(&store);
-    let gate = Gate::builder(api::catalog()?)
+    let builder = Gate::builder(api::catalog()?)
         // Behind a proxy: .trusted_proxies(TrustedProxies::x_forwarded_for("10.0.0.0/8".parse()?))
         .store(store.clone())
-        .sessions(people.clone())
-        .build()
-        .await?;
+        .sessions(people.clone());
+    let gate = flags.count_rates(builder).await?.build().await?;
     let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;

@@ -44,11 +44,10 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     let listener = flags.listen().await?;
     let store = flags.open().await?;
     let people = people::cookies(&store);
-    let gate = Gate::builder(api::catalog()?)
+    let builder = Gate::builder(api::catalog()?)
         .store(store.clone())
-        .sessions(people.clone())
-        .build()
-        .await?;
+        .sessions(people.clone());
+    let gate = flags.count_rates(builder).await?.build().await?;
     let served = start(flags, listener, &gate, people).await;
     gate.shutdown().await;
     store.close().await;

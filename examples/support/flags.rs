@@ -7,15 +7,23 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use tokio::net::TcpListener;
+use tollgate::GateBuilder;
+use tollgate_redis::RedisOptions;
 use tollgate_sqlx::{AnyOptions, AnyStore};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
 
+/// How many nodes of an example there may be, each of which admits its share of a rate while Redis
+/// is down.
+const NODES: u32 = 4;
+
 /// What an example was told at its start.
 #[derive(Clone, Debug)]
 pub struct Flags {
+    /// What the file of keys is called, without its ending.
+    name: &'static str,
     listen: Setting,
     database: Setting,
     allow_lost_commits: bool,
@@ -81,7 +89,7 @@ impl Flags {
     /// `about` says what the example is, `database` where it keeps keys unless told otherwise.
     #[must_use]
     pub fn read(about: &'static str, database: &'static str) -> Self {
-        Self::parse(&command(about, database).get_matches())
+        Self::parse(database, &command(about, database).get_matches())
     }
 
     /// The same for an example that has one switch of its own: its name, such as `allow-this`, and
@@ -99,13 +107,14 @@ impl Flags {
         let matches = command(about, database).arg(switch).get_matches();
         Self {
             switched_on: matches.get_flag(name),
-            ..Self::parse(&matches)
+            ..Self::parse(database, &matches)
         }
     }
 
-    fn parse(matches: &ArgMatches) -> Self {
+    fn parse(database: &'static str, matches: &ArgMatches) -> Self {
         let arguments = Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
         Self {
+            name: database.strip_suffix(".db").unwrap_or(database),
             listen: Setting {
                 value: arguments.listen,
                 source: source(matches, "listen", "--listen", "TOLLGATE_LISTEN"),
@@ -136,10 +145,23 @@ impl Flags {
         self.switched_on
     }
 
-    /// Where rates are counted, if not in this process's memory.
-    #[must_use]
-    pub fn redis(&self) -> Option<&str> {
-        self.redis.as_ref().map(|redis| &*redis.value)
+    /// Counts rates where it was told to: for all nodes in Redis, or in this process's memory.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that names where the URL of Redis is from.
+    pub async fn count_rates(&self, gate: GateBuilder) -> Result<GateBuilder, Failure> {
+        let Some(Setting { value, source }) = &self.redis else {
+            return Ok(gate);
+        };
+        let limiter = RedisOptions::new(value).prefix(self.name).nodes(NODES);
+        let limiter = limiter.open().await;
+        // Not the value itself: a URL may hold a password. The error names the place.
+        let limiter = limiter.map_err(|error| {
+            Failure::new(format!("cannot use the Redis (from {source}): {error}"))
+                .with_remedy("name another one, such as `--redis redis://127.0.0.1:6379`")
+        })?;
+        Ok(gate.limiter(limiter))
     }
 
     /// What to do for another first start.

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{Answer, Call, TestApp, TestGate, TestKey};
 
+use crate::stores;
+
 use self::app::api::delivery::Delivery;
 use self::app::api::queue::Worker;
 use self::app::api::{self, Service};
@@ -21,9 +23,9 @@ mod app {
 
 mod credentials;
 mod jobs;
-pub(crate) mod keys;
-pub(crate) mod organizations;
-pub(crate) mod permissions;
+mod keys;
+mod organizations;
+mod permissions;
 mod webhooks;
 
 /// More than all that a test asks for.
@@ -114,7 +116,7 @@ impl Bench {
     }
 
     async fn with(delivery: Delivery) -> Self {
-        let kit = TestGate::builder(api::catalog().unwrap()).configure(api::configure);
+        let kit = stores::kit(api::catalog().unwrap()).configure(api::configure);
         let cookies = SessionCookies::new(kit.accounts());
         let kit = kit.configure(|gate| gate.sessions(cookies.clone()));
         let kit = kit.build().await;

@@ -9,6 +9,8 @@ use tollgate::{Gate, GateBuilder};
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{Answer, Call, TestApp, TestGate, TestKey};
 
+use crate::stores;
+
 use self::app::api::{self, Domain, Watchlist, Watchlists};
 
 #[path = "../dataleaks"]
@@ -21,9 +23,9 @@ mod credentials;
 mod errors;
 mod logs;
 mod protected;
-pub(crate) mod rotation;
-pub(crate) mod scope;
-pub(crate) mod table;
+mod rotation;
+mod scope;
+mod table;
 mod watchlists;
 
 /// Watchlists that are there from the start, of `acme` and of `globex`.
@@ -44,7 +46,7 @@ impl Bench {
 
     /// The app, set up a little otherwise.
     async fn with(configure: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
-        let builder = TestGate::builder(api::catalog().unwrap()).configure(api::configure);
+        let builder = stores::kit(api::catalog().unwrap()).configure(api::configure);
         let people = SessionCookies::new(builder.accounts());
         let sessions = people.clone();
         let builder = builder.configure(|gate| configure(gate.sessions(sessions)));

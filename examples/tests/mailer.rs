@@ -10,6 +10,8 @@ use tollgate::core::accounts::Role;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{Answer, TestApp, TestGate, TestKey, TestSession};
 
+use crate::stores;
+
 use self::app::api;
 
 #[path = "../mailer"]
@@ -22,9 +24,9 @@ mod audience;
 mod connection;
 mod domains;
 mod emails;
-pub(crate) mod keys;
-pub(crate) mod permissions;
-pub(crate) mod tenants;
+mod keys;
+mod permissions;
+mod tenants;
 
 /// The mailer with its samples, and an owner of `acme` who is signed in.
 pub(crate) struct Mailer {
@@ -35,7 +37,7 @@ pub(crate) struct Mailer {
 
 impl Mailer {
     pub(crate) async fn new() -> Self {
-        let builder = TestGate::builder(api::catalog().unwrap());
+        let builder = stores::kit(api::catalog().unwrap());
         let cookies = SessionCookies::new(builder.accounts());
         let kit = builder
             .configure(|gate| gate.sessions(cookies.clone()))

@@ -16,5 +16,6 @@ mod phishing_lab;
 mod postgres;
 mod quickstart;
 mod running;
+mod stores;
 mod threat_intel;
 mod tours;

@@ -7,6 +7,8 @@ use tollgate::Gate;
 use tollgate::Routes;
 use tollgate_testkit::app::{Call, TestApp, TestGate};
 
+use crate::stores;
+
 use self::app::api::{self, Samples};
 
 #[path = "../phishing_lab"]
@@ -16,10 +18,10 @@ mod app {
 
 mod answers;
 mod health;
-pub(crate) mod keys;
-pub(crate) mod permissions;
+mod keys;
+mod permissions;
 mod plans;
-pub(crate) mod prices;
+mod prices;
 
 /// Everything that can be asked of the lab.
 const EVERY_SCOPE: [&str; 9] = [
@@ -45,7 +47,7 @@ Content-Type: text/html\r
 
 /// The lab, behind a gate in memory.
 async fn lab() -> (TestGate, TestApp) {
-    let kit = TestGate::new(api::catalog().unwrap()).await;
+    let kit = stores::kit(api::catalog().unwrap()).build().await;
     let app = kit.app(routes(kit.gate()).into_service().unwrap());
     (kit, app)
 }

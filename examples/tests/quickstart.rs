@@ -52,7 +52,7 @@ async fn what_cannot_work_is_told_in_one_sentence_with_its_place() {
     let address = taken.local_addr().unwrap().to_string();
     let nowhere = "no/such/directory/keys.db";
     let free = ("TOLLGATE_LISTEN", "127.0.0.1:0");
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
         (
             &["--listen", "nonsense"],
             ("A", ""),
@@ -77,6 +77,11 @@ async fn what_cannot_work_is_told_in_one_sentence_with_its_place() {
             &["--listen", "127.0.0.1:0"],
             ("TOLLGATE_DATABASE", "postgres://u:hunter2@127.0.0.1:1/keys"),
             &["`keys` on 127.0.0.1:1 cannot be opened", "needs no server"],
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--database", "sqlite::memory:"],
+            ("TOLLGATE_REDIS", "redis://u:hunter2@host:x"),
+            &["cannot use the Redis (from TOLLGATE_REDIS)", "`--redis "],
         ),
         (&[], ("RUST_LOG", "tollgate=loud"), &["cannot use RUST_LOG"]),
         (&["--lisen", "x"], free, &["--lisen"]),

@@ -5,6 +5,8 @@ use tollgate::core::accounts::Role;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{TestApp, TestGate, TestKey, TestSession};
 
+use crate::stores;
+
 use self::app::api;
 
 #[path = "../threat_intel"]
@@ -12,15 +14,15 @@ mod app {
     pub(crate) mod api;
 }
 
-pub(crate) mod access;
+mod access;
 mod articles;
 mod errors;
 mod formats;
-pub(crate) mod keys;
+mod keys;
 mod look_back;
 mod lookup;
 mod places;
-pub(crate) mod rates;
+mod rates;
 mod rules;
 mod taxii;
 
@@ -42,7 +44,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let builder = TestGate::builder(api::catalog().unwrap()).configure(api::configure);
+        let builder = stores::kit(api::catalog().unwrap()).configure(api::configure);
         let people = SessionCookies::new(builder.accounts());
         let people = people.named(api::SESSION_COOKIE).unwrap();
         let sessions = people.clone();

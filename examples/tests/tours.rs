@@ -34,18 +34,16 @@ fn is_of(path: &str, template: &str) -> bool {
 
 /// Sends each request that an example prints.
 pub(crate) async fn follow(name: &str) {
-    follow_on(name, None).await;
+    follow_with(name, &[]).await;
 }
 
-/// The same, with its database elsewhere than in a file of its own.
-async fn follow_on(name: &str, database: Option<&str>) {
+/// The same, started with these arguments.
+async fn follow_with(name: &str, arguments: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let mut untried = routes(name, directory.path()).await;
     assert!(!untried.is_empty());
     let mut command = example(name, directory.path());
-    if let Some(database) = database {
-        command.args(["--database", database, "--allow-lost-commits"]);
-    }
+    command.args(arguments);
     let running = Running::of(command).await;
     let promised = running.promised();
     let mut jars = BTreeMap::new();
@@ -95,14 +93,59 @@ async fn threat_intel() {
     follow("threat_intel").await;
 }
 
-mod postgres {
-    use tollgate_servers::Postgres;
+mod postgres_and_redis {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
 
-    use super::{Running, example, follow_on};
+    use tollgate_servers::{Postgres, Redis};
+
+    use super::{Running, example, follow_with};
+
+    async fn follow(name: &str) {
+        let (database, redis) = (Postgres::shared().fresh(), Redis::shared().url());
+        let arguments = ["--database", &database, "--redis", &redis];
+        follow_with(name, &[&arguments[..], &["--allow-lost-commits"]].concat()).await;
+        let (names, prefix) = (names(), name.replace('_', "-"));
+        assert!(names.contains(&prefix), "no rate of {name} in {names}");
+    }
+
+    /// The names of everything in Redis.
+    fn names() -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", Redis::shared().port())).unwrap();
+        stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
+        let mut names = String::new();
+        stream.read_to_string(&mut names).unwrap();
+        names
+    }
+
+    #[tokio::test]
+    async fn the_quickstart() {
+        follow("quickstart").await;
+    }
+
+    #[tokio::test]
+    async fn the_phishing_lab() {
+        follow("phishing_lab").await;
+    }
+
+    #[tokio::test]
+    async fn classify_jobs() {
+        follow("classify_jobs").await;
+    }
+
+    #[tokio::test]
+    async fn dataleaks() {
+        follow("dataleaks").await;
+    }
+
+    #[tokio::test]
+    async fn the_mailer() {
+        follow("mailer").await;
+    }
 
     #[tokio::test]
     async fn threat_intel() {
-        follow_on("threat_intel", Some(&Postgres::shared().fresh())).await;
+        follow("threat_intel").await;
     }
 
     #[tokio::test]

@@ -63,7 +63,6 @@ mod gate;
 mod leaks;
 mod makers;
 mod matrix;
-mod stores;
 #[cfg(test)]
 mod tests;
 
@@ -77,4 +76,3 @@ pub use crate::app::makers::{
     NewTestKey, NewTestOrganization, NewTestSession, TestKey, TestSession,
 };
 pub use crate::app::matrix::{Documented, Holder, Matrix, MatrixRow, NewMatrix, Verdict};
-pub use crate::app::stores::{TestStore, with_stores};

@@ -67,7 +67,7 @@ async fn every_key_is_a_live_one() {
 }
 
 #[tokio::test]
-pub(crate) async fn an_organization_has_several_keys_with_different_permissions() {
+async fn an_organization_has_several_keys_with_different_permissions() {
     let bench = Bench::new().await;
     let ann = ann(&bench).await;
     let reader = r#"{"name":"dashboard","preset":"read-only"}"#;
@@ -123,7 +123,7 @@ async fn a_deleted_key_is_refused_at_once() {
 }
 
 #[tokio::test]
-pub(crate) async fn a_rotated_key_replaces_an_exposed_one_immediately() {
+async fn a_rotated_key_replaces_an_exposed_one_immediately() {
     let bench = Bench::new().await;
     let ann = ann(&bench).await;
     let body = r#"{"name":"exposed","scopes":["jobs:read"]}"#;

@@ -72,7 +72,7 @@ async fn a_webhook_of_another_organization_looks_like_none() {
 }
 
 #[tokio::test]
-pub(crate) async fn credits_are_the_organizations() {
+async fn credits_are_the_organizations() {
     let bench = Bench::new().await;
     let kit = &bench.kit;
     kit.organization("poor").credits(12).make().await;
@@ -106,7 +106,7 @@ pub(crate) async fn credits_are_the_organizations() {
 }
 
 #[tokio::test]
-pub(crate) async fn rates_are_counted_for_the_organization_with_all_its_keys() {
+async fn rates_are_counted_for_the_organization_with_all_its_keys() {
     let bench = Bench::new().await;
     let kit = &bench.kit;
     kit.organization("small").plan("standard").make().await;

@@ -8,7 +8,7 @@ use super::{Bench, PERMISSIONS, SAMPLES, Sample, api};
 const READ_ONLY: [&str; 3] = ["jobs:read", "results:read", "credits:read"];
 
 #[tokio::test]
-pub(crate) async fn every_route_is_as_documented() {
+async fn every_route_is_as_documented() {
     let bench = Bench::new().await;
     let map = api::routes(bench.kit.gate()).permissions();
     let matrix = bench.app.matrix(&map).sample(|call, route| {
@@ -25,7 +25,7 @@ pub(crate) async fn every_route_is_as_documented() {
 }
 
 #[tokio::test]
-pub(crate) async fn each_permission_opens_its_routes_and_no_others() {
+async fn each_permission_opens_its_routes_and_no_others() {
     let bench = Bench::new().await;
     for permission in PERMISSIONS {
         let key = bench.key("acme", &[permission]).await;

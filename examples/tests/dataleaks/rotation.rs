@@ -68,7 +68,7 @@ fn the_age_of_rotation_is_within_60_to_90_days() {
 }
 
 #[tokio::test]
-pub(crate) async fn an_old_secret_is_warned_of_and_stays_good() {
+async fn an_old_secret_is_warned_of_and_stays_good() {
     let bench = Bench::new().await;
     let old = bench.key("acme").await;
     bench.kit.advance(DAY * 59).await;

@@ -21,7 +21,7 @@ fn found(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-pub(crate) async fn leaks_are_told_to_whom_they_belong() {
+async fn leaks_are_told_to_whom_they_belong() {
     let bench = Bench::new().await;
     let key = bench.key("acme").await;
     let (ann, ben) = ("ann@acme.example", "ben@acme.example");
@@ -315,7 +315,7 @@ async fn a_workspace_that_owns_nothing_of_a_kind_is_told_nothing() {
 }
 
 #[tokio::test]
-pub(crate) async fn scope_is_what_the_workspace_owns_now() {
+async fn scope_is_what_the_workspace_owns_now() {
     let bench = Bench::new().await;
     let key = bench.key("acme").await;
     let acme = OrgId::new("acme").unwrap();

@@ -40,7 +40,7 @@ async fn the_routes_are_those_of_the_documented_table() {
 }
 
 #[tokio::test]
-pub(crate) async fn every_route_is_tried_with_a_good_request() {
+async fn every_route_is_tried_with_a_good_request() {
     let bench = Bench::new().await;
     let permissions = api::routes(bench.gate()).permissions();
     let declared = permissions.rows().iter();

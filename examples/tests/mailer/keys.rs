@@ -84,7 +84,7 @@ async fn a_level_is_changed_at_any_time_and_takes_effect_with_the_next_request()
 
 /// The app is deployed again, with another idea of what Sending Only is.
 #[tokio::test]
-pub(crate) async fn keys_that_follow_a_level_follow_its_changes_and_custom_ones_do_not() {
+async fn keys_that_follow_a_level_follow_its_changes_and_custom_ones_do_not() {
     let store = Arc::new(MemoryStore::default());
     let build = async |catalog: Catalog| {
         let gate = Gate::builder(catalog).shared_store(Arc::clone(&store));
@@ -152,7 +152,7 @@ async fn keys_are_revoked_and_rotated_one_by_one() {
 }
 
 #[tokio::test]
-pub(crate) async fn usage_is_counted_by_key_and_changes_are_on_record() {
+async fn usage_is_counted_by_key_and_changes_are_on_record() {
     let mailer = Mailer::new().await;
     let [used, idle] = [
         mailer.level("full-access").await,

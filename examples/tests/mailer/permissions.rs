@@ -117,7 +117,7 @@ async fn full_access_opens_every_operation() {
 }
 
 #[tokio::test]
-pub(crate) async fn sending_only_opens_sending_and_every_other_operation_is_a_403() {
+async fn sending_only_opens_sending_and_every_other_operation_is_a_403() {
     let mailer = Mailer::new().await;
     let key = mailer.level("sending-only").await;
     walk(&mailer, &key, &SENDING).await;

@@ -30,7 +30,7 @@ fn body_for(path: &str) -> Value {
 
 /// The answers are the same but for the id, which the caller has sent.
 #[tokio::test]
-pub(crate) async fn a_foreign_id_looks_like_none_whatever_is_done_with_it() {
+async fn a_foreign_id_looks_like_none_whatever_is_done_with_it() {
     let mailer = Mailer::new().await;
     let globex = mailer.kit.key("globex").preset("full-access").make().await;
     let acme = mailer.level("full-access").await;

@@ -5,13 +5,15 @@ use tollgate::core::accounts::Role;
 use tollgate_admin::{Admin, SessionCookies};
 use tollgate_testkit::app::{TestApp, TestGate, TestSession};
 
+use crate::stores;
+
 use super::{EVERY_SCOPE, api, good, routes};
 
 const KEYS: &str = "/admin/organizations/acme/keys";
 
 /// The lab with its management routes, and an admin of an organization.
 async fn managed() -> (TestGate, TestApp, TestSession) {
-    let builder = TestGate::builder(api::catalog().unwrap());
+    let builder = stores::kit(api::catalog().unwrap());
     let cookies = SessionCookies::new(builder.accounts());
     let sessions = cookies.clone();
     let builder = builder.configure(|gate| gate.sessions(sessions));
@@ -26,7 +28,7 @@ async fn managed() -> (TestGate, TestApp, TestSession) {
 }
 
 #[tokio::test]
-pub(crate) async fn permissions_are_edited_and_the_key_stays_as_it_is() {
+async fn permissions_are_edited_and_the_key_stays_as_it_is() {
     let (kit, app, ann) = managed().await;
     let key = kit.key("acme").preset("lookups").make().await;
     let path = format!("{KEYS}/{}", key.id());

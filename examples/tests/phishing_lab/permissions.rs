@@ -7,6 +7,8 @@ use tollgate::core::scope::Implies;
 use tollgate::{Catalog, Scope};
 use tollgate_testkit::app::{Consumed, Documented, TestGate};
 
+use crate::stores;
+
 use super::{api, good, lab, routes};
 
 const LAB_READ: [&str; 7] = [
@@ -74,7 +76,7 @@ async fn the_endpoint_permission_map_is_what_the_app_does() {
 }
 
 #[tokio::test]
-pub(crate) async fn a_key_without_the_permission_gets_a_403_insufficient_permissions() {
+async fn a_key_without_the_permission_gets_a_403_insufficient_permissions() {
     let (kit, app) = lab().await;
     kit.organization("acme").credits(100).make().await;
     let key = kit.key("acme").scopes(["exposure:read"]).make().await;
@@ -215,7 +217,7 @@ fn what_no_endpoint_requires_is_reserved() {
 #[tokio::test]
 async fn full_access_opens_what_is_added_later_as_far_as_the_plan_goes() {
     // What runs today, and a key of today.
-    let today = TestGate::new(api::catalog().unwrap()).await;
+    let today = stores::kit(api::catalog().unwrap()).build().await;
     today
         .organization("pro")
         .plan("pro")

@@ -1,7 +1,9 @@
 //! "Requires Starter plan or above" belongs to the permission.
 
 use tollgate::access::scope;
-use tollgate_testkit::app::{Consumed, TestGate};
+use tollgate_testkit::app::Consumed;
+
+use crate::stores;
 
 use super::{api, good, lab, routes};
 
@@ -13,7 +15,7 @@ const OF_STARTER: [(&str, &str); 3] = [
 
 #[tokio::test]
 async fn the_plan_is_demanded_by_the_permission_wherever_it_is_required() {
-    let kit = TestGate::new(api::catalog().unwrap()).await;
+    let kit = stores::kit(api::catalog().unwrap()).build().await;
     let mut routes = routes(kit.gate());
     for (name, _) in OF_STARTER {
         let path = format!("/new/{name}");

@@ -28,7 +28,7 @@ fn credits(credits: u64) -> Consumed {
 }
 
 #[tokio::test]
-pub(crate) async fn each_endpoint_costs_its_credits_and_not_one_less() {
+async fn each_endpoint_costs_its_credits_and_not_one_less() {
     let (kit, app) = lab().await;
     for (number, (path, price)) in FIXED.into_iter().enumerate() {
         let organization = format!("o{number}");
@@ -49,7 +49,7 @@ pub(crate) async fn each_endpoint_costs_its_credits_and_not_one_less() {
 }
 
 #[tokio::test]
-pub(crate) async fn a_lookup_costs_three_credits_for_each_indicator() {
+async fn a_lookup_costs_three_credits_for_each_indicator() {
     let (kit, app) = lab().await;
     kit.organization("acme").credits(300).make().await;
     let key = kit.key("acme").scopes(["enrichment:read"]).make().await;
@@ -120,7 +120,7 @@ async fn a_chat_costs_what_it_took_and_at_least_one_credit() {
 }
 
 #[tokio::test]
-pub(crate) async fn a_chat_that_the_wallet_cannot_pay_costs_nothing() {
+async fn a_chat_that_the_wallet_cannot_pay_costs_nothing() {
     let (kit, app) = lab().await;
     kit.organization("poor").credits(1).make().await;
     let key = kit.key("poor").scopes(["ai:chat"]).make().await;

@@ -133,7 +133,7 @@ async fn every_route_for_pro_is_closed_to_free() {
 }
 
 #[tokio::test]
-pub(crate) async fn a_plan_of_the_key_goes_over_its_organizations() {
+async fn a_plan_of_the_key_goes_over_its_organizations() {
     let world = World::new().await;
     let key = |organization, plan| world.kit.key(organization).scopes(SCOPES).plan(plan);
     let up = key("lab", "pro").make().await;

@@ -86,7 +86,7 @@ async fn all_keys_of_all_organizations_of_the_user_are_listed() {
 }
 
 #[tokio::test]
-pub(crate) async fn revoked_keys_stay_listed() {
+async fn revoked_keys_stay_listed() {
     let world = World::new().await;
     let session = world.session("ann@example.com", &["lab"]).await;
     world.kit.advance(Duration::from_secs(5)).await;
@@ -111,7 +111,7 @@ async fn more_keys_than_a_page_of_the_store_are_all_listed() {
 }
 
 #[tokio::test]
-pub(crate) async fn requests_are_counted_and_the_newest_key_comes_first() {
+async fn requests_are_counted_and_the_newest_key_comes_first() {
     let world = World::new().await;
     let session = world.session("ann@example.com", &["lab"]).await;
     world.kit.advance(Duration::from_secs(10)).await;

@@ -84,7 +84,7 @@ async fn there_are_never_more_than_ten_in_any_minute() {
 }
 
 #[tokio::test]
-pub(crate) async fn the_free_plan_has_a_thousand_requests_a_day() {
+async fn the_free_plan_has_a_thousand_requests_a_day() {
     let world = World::new().await;
     for _ in 0..100 {
         for _ in 0..10 {
@@ -128,7 +128,7 @@ async fn the_pro_plan_has_a_thousand_requests_a_minute_and_a_million_a_day() {
 }
 
 #[tokio::test]
-pub(crate) async fn each_key_is_counted_alone() {
+async fn each_key_is_counted_alone() {
     let world = World::new().await;
     let sister = world.kit.key("lab").scopes(SCOPES).make().await;
     for _ in 0..10 {

@@ -1,16 +1,22 @@
 //! A gate in memory, or over another store, with one clock.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 use tollgate::{Catalog, Gate, GateBuilder};
 use tollgate_core::accounts::Accounts;
 use tollgate_core::change::Actor;
 use tollgate_core::clock::Clock;
 use tollgate_core::credits::{Balance, Entry};
 use tollgate_core::id::OrgId;
+use tollgate_core::memory::MemoryStore;
 use tollgate_core::rate::LocalLimiter;
 use tollgate_core::record::ApiKey;
 use tollgate_core::reply::Reply;
@@ -21,7 +27,6 @@ use crate::app::call::TestApp;
 use crate::app::consumed::Counting;
 use crate::app::leaks::Watch;
 use crate::app::makers::{NewTestKey, NewTestOrganization, NewTestSession, TestKey};
-use crate::app::stores::{TestStore, wait};
 use crate::clock::ManualClock;
 use crate::faults::{Faults, FaultyLimiter, FaultyStore};
 use crate::records::org;
@@ -68,8 +73,8 @@ impl TestGate {
     /// Starts to put a gate together.
     pub fn builder(catalog: Catalog) -> TestGateBuilder {
         let clock = ManualClock::new();
-        let TestStore { store, runtime } = TestStore::of_this_test();
-        let store = FaultyStore::elsewhere(store, runtime, Arc::new(clock.clone()));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let store = FaultyStore::elsewhere(store, None, Arc::new(clock.clone()));
         TestGateBuilder {
             builder: Gate::builder(catalog),
             clock,
@@ -166,6 +171,17 @@ impl TestGateBuilder {
         self
     }
 
+    /// Over an empty store in place of memory; name it before anything is made of the builder.
+    ///
+    /// Its connections live on this runtime, which is not the test's own: the kit may wait for an
+    /// answer without letting the test's runtime go on.
+    pub fn store(mut self, store: impl Store, runtime: Handle) -> Self {
+        let clock = Arc::new(self.clock.clone());
+        let store: Arc<dyn Store> = Arc::new(store);
+        self.store = Arc::new(FaultyStore::elsewhere(store, Some(runtime), clock));
+        self
+    }
+
     /// Over the store and the clock of another gate, as the next version of an app is.
     pub fn over(mut self, other: &TestGate) -> Self {
         self.clock = other.0.clock.clone();
@@ -226,7 +242,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             return;
         }
         let held = self.held();
@@ -262,5 +278,26 @@ pub(super) fn at_once<T>(reply: Reply<T>) -> T {
     match reply {
         Reply::Now(answer) => answer.unwrap(),
         Reply::Later(answer) => wait(answer).unwrap(),
+    }
+}
+
+/// Waits for what goes on elsewhere, with this whole thread.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    // A test that has had its turns would be asked to wait for the next, which never comes here.
+    let mut future = pin!(unconstrained(future));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
     }
 }
