@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use tollgate::access::{authenticated, optional, public};
+use tollgate::access::{authenticated, optional, public, scope};
+use tollgate::core::plan::Limits;
+use tollgate::core::quota::{QuotaLimit, QuotaPeriod};
+use tollgate::core::rate::{Limiter, LocalLimiter, RateLimit, Take, Tally};
+use tollgate::core::reply::Reply;
 use tollgate::rate_limit::RateHeaders;
-use tollgate::{Gate, Routes};
+use tollgate::{Gate, GateBuilder, Routes};
 use tollgate_testkit::clock::START;
 
 use crate::support::{Answer, DAY, MINUTE, TestApp, TestKey};
@@ -213,5 +217,67 @@ async fn answers_to_callers_are_not_cached_unless_the_app_says_how() {
         assert_eq!(answer.header("cache-control"), cache, "{path} {with_key}");
         let told: Vec<_> = answer.headers.get_all("vary").iter().collect();
         assert_eq!(told, vary, "{path} {with_key}");
+    }
+}
+
+/// A limiter that has to ask somebody each time, as one on a server does.
+#[derive(Debug)]
+struct Elsewhere(LocalLimiter);
+
+impl Elsewhere {
+    fn later(tally: Reply<Tally>) -> Reply<Tally> {
+        Reply::later(async move {
+            tokio::task::yield_now().await;
+            tally.await
+        })
+    }
+}
+
+impl Limiter for Elsewhere {
+    fn take(&self, take: &Take<'_>) -> Reply<Tally> {
+        Self::later(self.0.take(take))
+    }
+
+    fn peek(&self, take: &Take<'_>) -> Reply<Tally> {
+        Self::later(self.0.peek(take))
+    }
+}
+
+#[tokio::test]
+async fn who_took_nothing_is_told_by_a_limiter_elsewhere_too() {
+    let routes = |gate: &Gate| {
+        routes(gate).get("/secret", done, scope("iocs:read")).get(
+            "/priced",
+            done,
+            authenticated().credits(1),
+        )
+    };
+    for elsewhere in [false, true] {
+        let limiter = |gate: GateBuilder| {
+            if elsewhere {
+                gate.limiter(Elsewhere(LocalLimiter::new()))
+            } else {
+                gate
+            }
+        };
+        let app = TestApp::with(limiter, routes).await;
+        let limits = Limits::new()
+            .with_rate(RateLimit::smooth(5, MINUTE).unwrap())
+            .with_quota(QuotaLimit::new(2, QuotaPeriod::Day).unwrap());
+        let key = app.key_with("acme", |key| key.limits(limits)).await;
+        let mut all = Vec::new();
+        // Refused by a scope, free of units, admitted, unpaid, and over the quota.
+        for path in ["/secret", "/look", "/", "/priced", "/"] {
+            let answer = app.get(path).key(&key).send().await;
+            all.push((path, answer.status, told(&answer)));
+        }
+        let expected = [
+            ("/secret", 403, (5, 5, 0)),
+            ("/look", 200, (5, 5, 0)),
+            ("/", 200, (5, 4, 12)),
+            ("/priced", 402, (5, 3, 24)),
+            ("/", 429, (5, 3, 24)),
+        ];
+        assert_eq!(all, expected, "elsewhere: {elsewhere}");
     }
 }

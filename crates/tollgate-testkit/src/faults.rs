@@ -177,6 +177,7 @@ impl<S: Send + Sync + ?Sized + 'static> FaultyStore<S> {
     }
 
     /// Calls the store where it lives, and nothing goes wrong.
+    #[cfg(feature = "app")]
     pub(crate) fn spared<T: Send + 'static>(
         &self,
         call: impl FnOnce(&S) -> Reply<T> + Send + 'static,

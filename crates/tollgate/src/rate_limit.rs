@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use futures_util::future::Either;
 use http::{Request, Response};
 use tollgate_core::clock::{Clock, Moment};
 use tollgate_core::deadline::within;
@@ -43,7 +44,7 @@ use tollgate_core::error::StoreError;
 use tollgate_core::plan::Limits;
 use tollgate_core::quota::{QuotaBlocks, QuotaTally};
 use tollgate_core::rate::{InFlight, Limiter, Subject, Take, Tally};
-use tollgate_core::reply::Reply;
+use tollgate_core::reply::{BoxFuture, Reply};
 use tower_layer::Layer;
 
 use crate::access::Access;
@@ -108,7 +109,7 @@ impl Guard for RateLimit {
     fn leave(&self, ticket: &Ticket, response: &mut Response<Body>) {
         let gate = &self.0.gate;
         let (report, caller) =
-            ticket.with(|passage| (passage.rates.take(), passage.caller.clone()));
+            ticket.with(|passage| (passage.rates.clone(), passage.caller.clone()));
         if let (Some(report), Some(caller)) = (report, caller) {
             let limits = caller.verified().limits(self.0.rate_class.as_deref());
             let (now, headers) = (gate.clock().now(), response.headers_mut());
@@ -128,36 +129,55 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// What an identified caller has left, for a response that consumed nothing.
+    /// What an identified caller has left, for a response that consumed nothing; on its way if the
+    /// limiter has to ask somebody.
     pub(crate) fn report(
         &self,
         route: Option<&Arc<Route>>,
         key: &VerifiedKey,
         now: Moment,
-    ) -> RateReport {
+    ) -> Either<RateReport, BoxFuture<RateReport>> {
         let class = route.and_then(|route| route.rate_class.as_ref());
         let (limits, subject) = (key.limits(class.map(|class| &**class)), subject(class, key));
-        RateReport {
-            rates: self.peek(limits, &subject, 0, now),
-            quotas: self.quotas.peek(&subject, limits.quotas(), now),
+        let quotas = self.quotas.peek(&subject, limits.quotas(), now);
+        self.with_rates(limits, &subject, now, quotas)
+    }
+
+    /// Adds what is left of the rates; nothing if the limiter does not say.
+    fn with_rates(
+        &self,
+        limits: &Limits,
+        subject: &Subject,
+        now: Moment,
+        quotas: QuotaTally,
+    ) -> Either<RateReport, BoxFuture<RateReport>> {
+        let unknown = |_| Tally {
+            admitted: true,
+            ..Tally::default()
+        };
+        match self.peek(limits, subject, 0, now) {
+            Reply::Now(rates) => Either::Left(RateReport {
+                rates: rates.unwrap_or_else(unknown),
+                quotas,
+            }),
+            Reply::Later(rates) => Either::Right(Box::pin(async move {
+                RateReport {
+                    rates: rates.await.unwrap_or_else(unknown),
+                    quotas,
+                }
+            })),
         }
     }
 
-    /// What a limiter knows at once; one that has to ask somebody says nothing here.
-    fn peek(&self, limits: &Limits, subject: &Subject, cost: u32, now: Moment) -> Tally {
+    fn peek(&self, limits: &Limits, subject: &Subject, cost: u32, now: Moment) -> Reply<Tally> {
         let take = Take {
             subject,
             limits: limits.rates(),
             cost,
             now,
         };
-        match self.limiter.peek(&take) {
-            Reply::Now(Ok(tally)) => tally,
-            _ => Tally {
-                admitted: true,
-                ..Tally::default()
-            },
-        }
+        let peeked = self.limiter.peek(&take);
+        within(&*self.clock, self.deadline, "the rate limiter", peeked)
     }
 }
 
@@ -215,9 +235,11 @@ impl<'a> Case<'a> {
         if limits.quotas().is_empty() {
             return self.take_rates(passage, &subject, QuotaTally::default());
         }
-        // A rate that will refuse spares the quota's store a debit.
+        // A rate that will refuse spares the quota's store a debit, if that is known at once.
         let foretold = self.rates().peek(limits, &subject, self.cost(), self.now);
-        if !foretold.admitted {
+        if let Reply::Now(Ok(foretold)) = foretold
+            && !foretold.admitted
+        {
             return self.conclude(passage, &subject, foretold, None).into();
         }
         let Rates {
@@ -276,8 +298,17 @@ impl<'a> Case<'a> {
         if quotas.admitted {
             return self.take_rates(passage, subject, quotas);
         }
-        let rates = self.rates().peek(self.limits(), subject, 0, self.now);
-        Reply::failed(self.refuse(passage, RateReport { rates, quotas }))
+        let limits = self.limits();
+        match (self.rates()).with_rates(limits, subject, self.now, quotas) {
+            Either::Left(report) => Reply::failed(self.refuse(passage, report)),
+            Either::Right(report) => {
+                let waiting = self.waiting(subject);
+                Reply::later(async move {
+                    let (report, case) = (report.await, waiting.case());
+                    Err((waiting.ticket).with(|passage| case.refuse(passage, report)))
+                })
+            }
+        }
     }
 
     fn take_rates(

@@ -28,7 +28,7 @@ use tower_service::Service;
 use crate::client_address;
 use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::gate::Gate;
-use crate::passage::Ticket;
+use crate::passage::{RateReport, Ticket};
 use crate::stack::finish::{Finish, Finished};
 
 mod finish;
@@ -169,6 +169,10 @@ pin_project! {
             #[pin]
             inner: F,
         },
+        Reporting {
+            report: BoxFuture<RateReport>,
+            response: Option<Response<Body>>,
+        },
         Settling {
             settle: BoxFuture<Option<u64>>,
             response: Option<Response<Body>>,
@@ -206,6 +210,14 @@ where
                     Err(panic) => panicked(&*panic),
                 }
             }
+            StateProj::Reporting { report, response } => {
+                let report = ready!(report.as_mut().poll(cx));
+                let Some(response) = response.take() else {
+                    return Poll::Pending;
+                };
+                this.finish.reported(report);
+                response
+            }
             StateProj::Settling { settle, response } => {
                 let charged = ready!(settle.as_mut().poll(cx));
                 let Some(response) = response.take() else {
@@ -220,16 +232,18 @@ where
         // An app's own envelope or charge rule may panic too.
         let finished = catch_unwind(AssertUnwindSafe(|| this.finish.finish(response)));
         match finished.unwrap_or_else(|panic| Finished::Now(this.finish.last_resort(&*panic))) {
-            Finished::Now(response) => Poll::Ready(Ok(response)),
-            Finished::AfterSettle(closing, response) => {
-                this.state.set(State::Settling {
-                    settle: Box::pin(closing.charged()),
-                    response: Some(response),
-                });
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Finished::Now(response) => return Poll::Ready(Ok(response)),
+            Finished::AfterReport(report, response) => this.state.set(State::Reporting {
+                report,
+                response: Some(response),
+            }),
+            Finished::AfterSettle(closing, response) => this.state.set(State::Settling {
+                settle: Box::pin(closing.charged()),
+                response: Some(response),
+            }),
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -61,6 +61,10 @@ impl RateHeaders {
         self
     }
 
+    pub(crate) const fn are_off(self) -> bool {
+        !self.legacy && !self.ietf
+    }
+
     pub(crate) fn write(
         self,
         report: &RateReport,

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::IntoResponse;
+use futures_util::future::Either;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tollgate_core::clock::Moment;
 use tollgate_core::rate::InFlightPermit;
+use tollgate_core::reply::BoxFuture;
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
@@ -18,7 +20,7 @@ use crate::denial::{Denial, DenialKind, REQUEST_ID};
 use crate::envelope::shape;
 use crate::gate::Gate;
 use crate::number;
-use crate::passage::{Passage, Ticket};
+use crate::passage::{Passage, RateReport, Ticket};
 use crate::stack::{PRIVATE, panic_text};
 use crate::tab::{Closing, Ending, Tab};
 use crate::usage::Use;
@@ -39,10 +41,13 @@ pub(crate) struct Finish {
     done: bool,
 }
 
-/// A response that may leave now, or once its charge is durable.
+/// A response that may leave now, or has to wait.
 pub(crate) enum Finished {
     Now(Response<Body>),
+    /// Once its charge is durable.
     AfterSettle(Closing, Response<Body>),
+    /// Once it is known what the caller has left; then it is finished as if just begun.
+    AfterReport(BoxFuture<RateReport>, Response<Body>),
 }
 
 impl Finish {
@@ -91,6 +96,9 @@ impl Finish {
     }
 
     pub(super) fn finish(&mut self, mut response: Response<Body>) -> Finished {
+        if let Some(report) = self.report() {
+            return Finished::AfterReport(report, response);
+        }
         self.done = true;
         let denial = self.shape(&mut response);
         let status = response.status();
@@ -124,6 +132,33 @@ impl Finish {
         } else {
             Finished::Now(response)
         }
+    }
+
+    /// An identified caller is told its limits on every response, also where nothing was taken: what
+    /// it has left is looked up, and returned if that has to be waited for.
+    fn report(&self) -> Option<BoxFuture<RateReport>> {
+        self.ticket.with(|passage| {
+            let (None, Some(caller), Some(now)) = (&passage.rates, &passage.caller, passage.now)
+            else {
+                return None;
+            };
+            if self.gate.rate_headers().are_off() {
+                return None;
+            }
+            let (rates, route) = (self.gate.rates(), passage.route.as_ref());
+            match rates.report(route, caller.verified(), now) {
+                Either::Left(report) => {
+                    passage.rates = Some(report);
+                    None
+                }
+                Either::Right(report) => Some(report),
+            }
+        })
+    }
+
+    /// What was waited for.
+    pub(super) fn reported(&self, report: RateReport) {
+        self.ticket.with(|passage| passage.rates = Some(report));
     }
 
     /// Gives an error the one shape. A HEAD is told the length of the body that it does not get.
@@ -214,7 +249,7 @@ impl Finish {
         }
     }
 
-    /// An identified caller is told its limits on every response, a stranger its address's.
+    /// An identified caller is told its own limits, a stranger its address's.
     fn write_rates(&self, passage: &Passage, now: Moment, headers: &mut HeaderMap) {
         let gate = &self.gate;
         if let Some(caller) = &passage.caller {
@@ -223,12 +258,9 @@ impl Finish {
                 .route
                 .as_ref()
                 .and_then(|route| route.rate_class.as_deref());
-            let limits = key.limits(class);
             if let Some(report) = &passage.rates {
+                let limits = key.limits(class);
                 gate.rate_headers().write(report, limits, now, headers);
-            } else {
-                let report = gate.rates().report(passage.route.as_ref(), key, now);
-                gate.rate_headers().write(&report, limits, now, headers);
             }
         } else if let Some(limits) = gate.stranger_limits() {
             let report = passage
