@@ -53,12 +53,17 @@ impl Node {
     }
 }
 
+/// For tests in which Redis says what is wrong: a machine that is busy is late too.
+fn patient(redis: &Redis) -> RedisOptions {
+    RedisOptions::new(redis.url()).deadline(Duration::from_secs(10))
+}
+
 #[tokio::test]
 async fn nodes_together_admit_n_and_while_it_is_down_the_nth_part_each() {
     let (redis, limits) = (Redis::start(), [exact(22, 3600)]);
     let mut nodes = Vec::new();
     for _ in 0..4 {
-        nodes.push(Node::open(RedisOptions::new(redis.url()).nodes(4)).await);
+        nodes.push(Node::open(patient(&redis).nodes(4)).await);
     }
     let mut together = 0;
     for _ in 0..10 {
@@ -128,7 +133,7 @@ async fn one_late_answer_is_no_reason_to_count_alone() {
 #[tokio::test]
 async fn who_chose_so_is_refused_while_it_is_down() {
     let redis = Redis::start();
-    let options = RedisOptions::new(redis.url()).when_down(WhenDown::Refuse);
+    let options = patient(&redis).when_down(WhenDown::Refuse);
     let node = Node::open(options.when_down_for("second", WhenDown::Share)).await;
     redis.kill();
     for limits in [&[exact(10, 60)][..], &[exact(10, 1), exact(10, 60)]] {
@@ -147,7 +152,7 @@ async fn who_chose_so_is_refused_while_it_is_down() {
 #[tokio::test]
 async fn a_redis_that_forgot_its_scripts_is_given_them_and_counts_on() {
     let (redis, limits) = (Redis::start(), [exact(5, 3600)]);
-    let node = Node::open(RedisOptions::new(redis.url()).when_down(WhenDown::Refuse)).await;
+    let node = Node::open(patient(&redis).when_down(WhenDown::Refuse)).await;
     assert_eq!(node.admitted(&limits, 3).await, 3);
     for left in [1, 0] {
         order(&redis.url(), &["SCRIPT", "FLUSH"]).await;
@@ -159,7 +164,7 @@ async fn a_redis_that_forgot_its_scripts_is_given_them_and_counts_on() {
 #[tokio::test]
 async fn a_redis_that_forgot_everything_begins_new_windows() {
     let (redis, limits) = (Redis::start(), [exact(5, 3600)]);
-    let node = Node::open(RedisOptions::new(redis.url()).when_down(WhenDown::Refuse)).await;
+    let node = Node::open(patient(&redis).when_down(WhenDown::Refuse)).await;
     assert_eq!(node.admitted(&limits, 9).await, 5);
     order(&redis.url(), &["FLUSHALL"]).await;
     assert_eq!(node.admitted(&limits, 9).await, 5);
@@ -169,7 +174,7 @@ async fn a_redis_that_forgot_everything_begins_new_windows() {
 #[tokio::test]
 async fn a_redis_without_memory_is_down_until_it_has_some() {
     let (redis, limits) = (Redis::start(), [exact(8, 3600)]);
-    let node = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    let node = Node::open(patient(&redis).nodes(2)).await;
     assert_eq!(node.admitted(&limits, 3).await, 3);
     order(&redis.url(), &["CONFIG", "SET", "maxmemory", "1"]).await;
     // What was counted before the memory ran out is there again afterwards.
@@ -183,14 +188,14 @@ async fn a_redis_without_memory_is_down_until_it_has_some() {
 #[tokio::test]
 async fn a_replica_that_only_reads_is_down_until_it_is_promoted() {
     let (master, redis, limits) = (Redis::start(), Redis::start(), [exact(8, 3600)]);
-    let node = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    let node = Node::open(patient(&redis).nodes(2)).await;
     assert_eq!(node.admitted(&limits, 3).await, 3);
     let port = master.port().to_string();
     order(&redis.url(), &["REPLICAOF", "127.0.0.1", &port]).await;
     assert_eq!(node.admitted(&limits, 9).await, 4);
     assert!(node.limiter.is_degraded());
     // A replica at the start is waited for too.
-    let late = Node::open(RedisOptions::new(redis.url()).nodes(2)).await;
+    let late = Node::open(patient(&redis).nodes(2)).await;
     assert!(late.limiter.is_degraded());
     order(&redis.url(), &["REPLICAOF", "NO", "ONE"]).await;
     node.recovers().await;
