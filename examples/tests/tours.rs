@@ -63,37 +63,37 @@ async fn follow_with(name: &str, arguments: &[&str]) {
     );
 }
 
-#[tokio::test]
-async fn the_quickstart() {
-    follow("quickstart").await;
+macro_rules! tours {
+    ($($test:ident: $example:literal),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                follow($example).await;
+            }
+        )+
+
+        mod postgres_and_redis {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::servers::follow($example).await;
+                }
+            )+
+        }
+    };
 }
 
-#[tokio::test]
-async fn the_phishing_lab() {
-    follow("phishing_lab").await;
+tours! {
+    the_quickstart: "quickstart",
+    the_phishing_lab: "phishing_lab",
+    classify_jobs: "classify_jobs",
+    dataleaks: "dataleaks",
+    the_mailer: "mailer",
+    threat_intel: "threat_intel",
 }
 
-#[tokio::test]
-async fn classify_jobs() {
-    follow("classify_jobs").await;
-}
-
-#[tokio::test]
-async fn dataleaks() {
-    follow("dataleaks").await;
-}
-
-#[tokio::test]
-async fn the_mailer() {
-    follow("mailer").await;
-}
-
-#[tokio::test]
-async fn threat_intel() {
-    follow("threat_intel").await;
-}
-
-mod postgres_and_redis {
+/// The same, over servers.
+mod servers {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
 
@@ -101,7 +101,7 @@ mod postgres_and_redis {
 
     use super::{Running, example, follow_with};
 
-    async fn follow(name: &str) {
+    pub(super) async fn follow(name: &str) {
         let (database, redis) = (Postgres::shared().fresh(), Redis::shared().url());
         let arguments = ["--database", &database, "--redis", &redis];
         follow_with(name, &[&arguments[..], &["--allow-lost-commits"]].concat()).await;
@@ -119,37 +119,7 @@ mod postgres_and_redis {
     }
 
     #[tokio::test]
-    async fn the_quickstart() {
-        follow("quickstart").await;
-    }
-
-    #[tokio::test]
-    async fn the_phishing_lab() {
-        follow("phishing_lab").await;
-    }
-
-    #[tokio::test]
-    async fn classify_jobs() {
-        follow("classify_jobs").await;
-    }
-
-    #[tokio::test]
-    async fn dataleaks() {
-        follow("dataleaks").await;
-    }
-
-    #[tokio::test]
-    async fn the_mailer() {
-        follow("mailer").await;
-    }
-
-    #[tokio::test]
-    async fn threat_intel() {
-        follow("threat_intel").await;
-    }
-
-    #[tokio::test]
-    async fn a_second_start_on_a_server_shows_no_secret_and_no_password() {
+    async fn a_second_start_on_postgres_shows_no_secret_and_no_password() {
         let directory = tempfile::tempdir().unwrap();
         let url = Postgres::shared().fresh();
         let url = url.replacen("postgres@", "postgres:hunter2@", 1);

@@ -15,7 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::time::timeout;
 use tollgate_core::audit::AuditKey;
 use tollgate_core::change::Told;
@@ -113,7 +113,9 @@ impl PostgresOptions {
             OpenError::new(format!("{shown} cannot be opened: {}", reason(&error)))
                 .with_cause(cause(error))
         };
-        let connected = timeout(FIRST_CONNECT, PgConnection::connect_with(&options)).await;
+        // A migration that takes its time is no reason to log all of it.
+        let first = options.clone().disable_statement_logging();
+        let connected = timeout(FIRST_CONNECT, PgConnection::connect_with(&first)).await;
         let connected = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         let mut first = connected.map_err(refused)?;
         settings::check(&mut first, &shown, self.may_lose).await?;
