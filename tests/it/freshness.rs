@@ -22,6 +22,8 @@ use tollgate::{Catalog, Gate, Plan};
 use tollgate_sqlx::SqliteStore;
 use tower::ServiceExt;
 
+mod told;
+
 /// Reads a record at once, and hands it over later: the window in which it becomes stale.
 #[derive(Debug)]
 struct Dawdling {

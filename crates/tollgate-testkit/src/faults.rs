@@ -18,6 +18,7 @@ use tollgate_core::reply::Reply;
 
 mod accounts;
 mod limiter;
+mod news;
 mod ports;
 
 pub use crate::faults::limiter::FaultyLimiter;
@@ -59,6 +60,7 @@ pub struct Faults(Arc<Mutex<State>>);
 struct State {
     faults: BTreeMap<Operation, Fault>,
     calls: BTreeMap<Operation, u64>,
+    news: news::News,
 }
 
 /// A group of operations that fail together.
@@ -81,6 +83,8 @@ pub enum Operation {
     Usage,
     /// Reading the change feed.
     Feed,
+    /// Waiting to be told of changes. What waits already is not done to.
+    Told,
     /// Writing and reading declarations.
     Catalog,
     /// Users and their sessions.
@@ -108,7 +112,7 @@ pub enum Fault {
 
 impl Operation {
     /// All groups.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Find,
         Self::Keys,
         Self::Hold,
@@ -117,6 +121,7 @@ impl Operation {
         Self::Quota,
         Self::Usage,
         Self::Feed,
+        Self::Told,
         Self::Catalog,
         Self::Accounts,
         Self::Rates,

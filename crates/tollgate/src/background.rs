@@ -1,7 +1,6 @@
 //! What a gate does between requests: reads the change feed, ends overdue holds, writes usage.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tollgate_core::clock::Clock;
 use tollgate_core::deadline::within;
 use tollgate_core::error::StoreError;
 use tollgate_core::quota::Spawn;
-use tollgate_core::reply::{BoxFuture, Reply};
+use tollgate_core::reply::{BoxFuture, Reply, ReplyFuture};
 
 use crate::gate::{Gate, WeakGate};
 use crate::tab::renew;
@@ -128,24 +127,44 @@ fn follow_feed(gate: &Gate) {
     let (weak, stop) = (gate.downgrade(), tasks.stop.clone());
     tasks.spawn(async move {
         let mut told = feed.told().into_future();
+        let mut anew = false;
         loop {
-            let due = pin!(clock.sleep(FEED_EVERY));
-            let next = stop.run_until_cancelled(select(&mut told, due)).await;
-            let Some(next) = next else { return };
+            let due = told_or_due(&mut told, clock.sleep(FEED_EVERY));
+            // Whatever is waited for, nothing keeps the gate meanwhile, or its shutdown waiting.
+            let Some(answer) = stop.run_until_cancelled(due).await else {
+                return;
+            };
             let Some(gate) = weak.upgrade() else { return };
-            if let Either::Left((answer, due)) = next {
-                match answer {
-                    Ok(Told::Changed) => {}
-                    Ok(Told::Again) => {
-                        report("read the change feed anew", begin_feed_anew(&gate).await);
-                    }
-                    Err(_) => due.await,
-                }
+            if let Some(answer) = answer {
+                anew |= matches!(answer, Ok(Told::Again));
                 told = feed.told().into_future();
             }
-            report("read the change feed", read_feed(&gate).await);
+            if anew {
+                let begun = begin_feed_anew(&gate).await;
+                anew = begun.is_err();
+                report("read the change feed anew", begun);
+            } else {
+                report("read the change feed", read_feed(&gate).await);
+            }
         }
     });
+}
+
+/// What a feed told, or nothing if it is due to be read anyway. One that cannot tell is asked again
+/// when that is due, and not at once.
+async fn told_or_due(
+    told: &mut ReplyFuture<Told, StoreError>,
+    due: BoxFuture<()>,
+) -> Option<Result<Told, StoreError>> {
+    match select(told, due).await {
+        Either::Left((answer, due)) => {
+            if answer.is_err() {
+                due.await;
+            }
+            Some(answer)
+        }
+        Either::Right(_) => None,
+    }
 }
 
 /// Doubts every copy, and reads on from the newest change.
