@@ -134,6 +134,34 @@ async fn who_answers_when_charged_does_not_answer_when_the_hold_had_ended() {
     }
 }
 
+/// What may not have begun is ended behind the answer: else it would take two deadlines.
+#[tokio::test]
+async fn a_hold_that_is_not_answered_in_time_is_waited_for_once() {
+    let app = TestApp::new(|gate| {
+        gate.routes()
+            .get("/", async || "", paid().settle_before_reply())
+            .post("/", async || "", paid().idempotent())
+    })
+    .await;
+    app.grant("acme", 100).await;
+    let key = app.key("acme", []).await;
+    for operation in [Operation::Hold, Operation::Settle] {
+        app.faults.set(operation, Fault::Hang);
+    }
+    let once = app.post("/").header("idempotency-key", "k");
+    for call in [app.get("/"), once] {
+        let before = app.faults.calls(Operation::Hold);
+        let time = async {
+            let asked = async || app.faults.calls(Operation::Hold) > before;
+            eventually("it is asked", asked).await;
+            app.clock.advance(Duration::from_secs(1));
+        };
+        let both = async { tokio::join!(call.key(&key).status(), time) };
+        let answered = tokio::time::timeout(Duration::from_secs(20), both).await;
+        assert_eq!(answered.unwrap().0, 503);
+    }
+}
+
 #[tokio::test]
 async fn a_renewal_that_fails_twice_is_made_up_for() {
     let (app, key, door) = waiting().await;

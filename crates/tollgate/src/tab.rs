@@ -229,8 +229,10 @@ impl Tab {
         self.price
     }
 
-    pub(crate) const fn settles_before_reply(&self) -> bool {
-        self.policy.before_reply
+    /// Whether the response waits until the tab is closed. Nobody waits for the end of a hold that
+    /// the ledger never answered for: its request has waited long enough, and costs nothing.
+    pub(crate) fn settles_before_reply(&self) -> bool {
+        self.policy.before_reply && self.stage != Stage::Asked
     }
 
     /// Asks for more of the hold, and for more time.

@@ -126,8 +126,9 @@ impl Finish {
         let Some(mut tab) = tab else {
             return Finished::Now(response);
         };
+        let waits = tab.settles_before_reply();
         let closing = tab.close(Ending::Answered(status));
-        if tab.settles_before_reply() {
+        if waits {
             Finished::AfterSettle(closing, response)
         } else {
             Finished::Now(response)
