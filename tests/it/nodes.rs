@@ -19,14 +19,18 @@ use tollgate::core::id::{KeyId, OrgId};
 use tollgate::core::keyring::{NewKey, NewOrganization};
 use tollgate::core::quota::{QuotaLimit, QuotaPeriod};
 use tollgate::core::rate::RateLimit;
-use tollgate::{Catalog, Gate, GateService, Plan};
-use tollgate_redis::RedisOptions;
+use tollgate::{Catalog, Gate, GateBuilder, GateService, Plan, Routes};
+use tollgate_redis::{RedisLimiter, RedisOptions};
 use tollgate_servers::{Postgres, Redis};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
 use tower::ServiceExt as _;
 
+mod outages;
 mod postgres_and_redis;
+mod postgres_faults;
+mod postgres_leases;
 mod postgres_spreads;
+mod redis_faults;
 
 const KEYS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,16 +78,11 @@ impl Fleet {
     }
 
     async fn make_keys(&mut self) {
-        let (keyring, system) = (self.first().gate.keyring(), Actor::system());
-        let new = NewOrganization::new(acme(), "pro");
-        keyring.create_organization(new, &system).await.unwrap();
-        let mut keys = Vec::new();
-        for n in 0..KEYS {
-            let new = NewKey::new(acme(), format!("key {n}")).scopes(["iocs:read"]);
-            let issued = keyring.issue(new, &system).await.unwrap();
-            keys.push((issued.key.id, issued.secret.expose().to_owned()));
+        let gate = self.first().gate.clone();
+        self.keys.push(customer(&gate, &acme()).await);
+        while self.keys.len() < KEYS {
+            self.keys.push(key_of(&gate, &acme()).await);
         }
-        self.keys = keys;
     }
 
     fn first(&self) -> &Node {
@@ -146,28 +145,69 @@ struct Asked {
 }
 
 async fn node(url: &str, prefix: &str, plan: Plan) -> Node {
-    let catalog = Catalog::builder().scope("iocs:read").plan(plan);
-    // However busy the machine is: who does not wait counts by itself.
-    let limiter = RedisOptions::new(Redis::shared().url())
-        .prefix(prefix)
-        .deadline(PATIENCE);
-    let gate = Gate::builder(catalog.build().unwrap())
-        .store(store(url).await)
-        .limiter(limiter.open().await.unwrap())
+    let gate = Gate::builder(catalog(plan)).store(store(url).await);
+    let gate = gate
+        .limiter(limiter(prefix).await)
         .charge_deadline(PATIENCE);
-    let gate = gate.build().await.unwrap();
-    let routes = gate
-        .routes()
+    Node::of(gate, routes).await
+}
+
+fn catalog(plan: Plan) -> Catalog {
+    let catalog = Catalog::builder().scope("iocs:read").plan(plan);
+    catalog.build().unwrap()
+}
+
+/// One that waits however busy the machine is: who does not counts by itself.
+async fn limiter(prefix: &str) -> RedisLimiter {
+    let options = RedisOptions::new(Redis::shared().url()).prefix(prefix);
+    options.deadline(PATIENCE).open().await.unwrap()
+}
+
+fn routes(gate: &Gate) -> Routes {
+    gate.routes()
         .get("/iocs", async || "[]", scope("iocs:read"))
-        .get("/report", async || "[]", scope("iocs:read").credits(1));
-    let app = routes.into_service().unwrap();
-    Node { gate, app }
+        .get("/report", async || "[]", scope("iocs:read").credits(1))
 }
 
 impl Node {
+    async fn of(builder: GateBuilder, routes: impl FnOnce(&Gate) -> Routes) -> Self {
+        let gate = builder.build().await.unwrap();
+        let app = routes(&gate).into_service().unwrap();
+        Self { gate, app }
+    }
+
     async fn ask(&self, path: &str, key: &str) -> Response {
         let request = Request::get(path).header("authorization", format!("Bearer {key}"));
         let request = request.body(Body::empty()).unwrap();
         self.app.clone().oneshot(request).await.unwrap()
     }
+
+    async fn status(&self, path: &str, key: &str) -> u16 {
+        self.ask(path, key).await.status().as_u16()
+    }
+}
+
+/// An organization of the plan `pro`, and a key of it.
+async fn customer(gate: &Gate, name: &OrgId) -> (KeyId, String) {
+    let system = Actor::system();
+    let new = NewOrganization::new(name.clone(), "pro");
+    let created = gate.keyring().create_organization(new, &system).await;
+    created.unwrap();
+    key_of(gate, name).await
+}
+
+async fn key_of(gate: &Gate, name: &OrgId) -> (KeyId, String) {
+    let new = NewKey::new(name.clone(), "a key").scopes(["iocs:read"]);
+    let issued = gate.keyring().issue(new, &Actor::system()).await.unwrap();
+    (issued.key.id, issued.secret.expose().to_owned())
+}
+
+async fn grant(gate: &Gate, credits: u64) {
+    let granted = gate.grant_credits(&acme(), credits, &Actor::system()).await;
+    granted.unwrap();
+}
+
+fn say(line: &str) {
+    let line = format!("{line}\n");
+    std::io::Write::write_all(&mut std::io::stdout().lock(), line.as_bytes()).unwrap();
 }

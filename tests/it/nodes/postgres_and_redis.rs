@@ -52,10 +52,7 @@ async fn a_quota_is_spent_to_the_last_unit(count: usize) {
 async fn credits_are_charged_to_the_last_one(count: usize) {
     const CREDITS: u64 = 1_000;
     let fleet = Fleet::start(count, Plan::new("pro")).await;
-    let gate = &fleet.first().gate;
-    let system = Actor::system();
-    let granted = gate.grant_credits(&acme(), CREDITS, &system).await;
-    granted.unwrap();
+    grant(&fleet.first().gate, CREDITS).await;
     let asked = fleet.ask("/report", 4, until_refused(402)).await;
     let admitted = asked.iter().filter(|it| it.status == 200).count();
     assert_eq!(

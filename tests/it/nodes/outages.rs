@@ -1,0 +1,258 @@
+//! Servers that go away under load: what nodes answer meanwhile, how soon, and what was charged.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+use tokio::time::sleep;
+use tollgate::core::clock::{Clock as _, SystemClock};
+use tollgate::core::credits::Ledger as _;
+
+use super::*;
+use crate::support::unknown_secret;
+
+/// By how much a deadline may be missed: by half of those who wait, and by one of them where the
+/// machine is busy with other tests.
+const SLACK: Duration = Duration::from_millis(50);
+const BUSY: Duration = Duration::from_millis(500);
+/// What waits for two servers, or twice for one, because they went away in the middle.
+const LONGEST: Duration = Duration::from_millis(2_500);
+/// How soon everything works again.
+const RECOVERS: Duration = Duration::from_secs(2);
+/// So many good answers in a row, of each kind of request, are what working is.
+const WORKS: usize = 20;
+/// How long it is well before, and the pause before somebody asks again.
+const CALM: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// One kind of request, and how it is answered.
+#[derive(Clone)]
+pub(super) struct Asks {
+    pub(super) what: &'static str,
+    pub(super) node: Node,
+    pub(super) path: &'static str,
+    /// Of one task each.
+    pub(super) keys: Vec<Key>,
+    /// Whether it is not asked for before the servers are gone.
+    pub(super) is_new: bool,
+    /// When all is well, and while it is not.
+    pub(super) well: u16,
+    pub(super) meanwhile: u16,
+    /// How long the node waits for a server, altogether.
+    pub(super) deadline: Duration,
+}
+
+#[derive(Clone)]
+pub(super) enum Key {
+    Known(String),
+    /// Another one each time, which nobody was given.
+    Unknown,
+}
+
+/// What is done to servers, and undone.
+pub(super) struct Outage<'a> {
+    pub(super) what: &'a str,
+    /// Longer than any deadline.
+    pub(super) lasts: Duration,
+}
+
+/// The answers to one kind of request, as they came.
+type Answers = Arc<Mutex<Vec<Asked>>>;
+
+/// Everybody who asks.
+struct Load {
+    answers: Vec<(Asks, Answers)>,
+    ended: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            answers: Vec::new(),
+            ended: Arc::default(),
+            tasks: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, asks: &Asks) {
+        let answers = Answers::default();
+        for key in asks.keys.clone() {
+            let (asks, answers) = (asks.clone(), Arc::clone(&answers));
+            let ended = Arc::clone(&self.ended);
+            self.tasks.push(tokio::spawn(async move {
+                while !ended.load(Ordering::Relaxed) {
+                    let asked = asks.once(&key).await;
+                    answers.lock().push(asked);
+                    sleep(PAUSE).await;
+                }
+            }));
+        }
+        self.answers.push((asks.clone(), answers));
+    }
+
+    /// Waits until every kind of request is answered well, again and again.
+    async fn works(&self, over: Instant) {
+        let works = |(asks, answers): &(Asks, Answers)| {
+            let answers = answers.lock();
+            let good = answers.iter().rev().take_while(|it| it.began > over);
+            good.take_while(|it| it.status == asks.well).count() >= WORKS
+        };
+        while !self.answers.iter().all(works) {
+            let failing = self.answers.iter().find(|it| !works(it));
+            let failing = failing.map(|(asks, _)| asks.what);
+            assert!(over.elapsed() < PATIENCE, "{failing:?} never works again");
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn end(self) -> Vec<(Asks, Vec<Asked>)> {
+        self.ended.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        let answers = self.answers.into_iter();
+        answers
+            .map(|(asks, answers)| (asks, std::mem::take(&mut *answers.lock())))
+            .collect()
+    }
+}
+
+impl Asks {
+    async fn once(&self, key: &Key) -> Asked {
+        let key = match key {
+            Key::Known(key) => key.clone(),
+            Key::Unknown => unknown_secret(),
+        };
+        let began = Instant::now();
+        let status = self.node.status(self.path, &key).await;
+        Asked {
+            began,
+            ended: Instant::now(),
+            status,
+        }
+    }
+}
+
+impl Outage<'_> {
+    /// Goes through it under this load. Says how often requests of each path were answered with a 200.
+    pub(super) async fn survive(
+        &self,
+        asks: &[Asks],
+        begin: impl AsyncFnOnce(),
+        end: impl AsyncFnOnce(),
+    ) -> BTreeMap<&'static str, u64> {
+        let mut load = Load::new();
+        for asks in asks.iter().filter(|asks| !asks.is_new) {
+            load.begin(asks);
+        }
+        sleep(CALM).await;
+        begin().await;
+        let down = Instant::now();
+        for asks in asks.iter().filter(|asks| asks.is_new) {
+            load.begin(asks);
+        }
+        sleep(self.lasts).await;
+        let until = Instant::now();
+        end().await;
+        let over = Instant::now();
+        load.works(over).await;
+        let mut good = BTreeMap::new();
+        let mut told = Vec::new();
+        for (asks, answers) in load.end().await {
+            told.push(self.judge(&asks, &answers, (down, until, over)));
+            let count = answers.iter().filter(|it| it.status == 200).count();
+            *good.entry(asks.path).or_insert(0) += u64::try_from(count).unwrap();
+        }
+        say(&format!("{}: {}", self.what, told.join("; ")));
+        good
+    }
+
+    fn judge(
+        &self,
+        asks: &Asks,
+        answers: &[Asked],
+        (down, until, over): (Instant, Instant, Instant),
+    ) -> String {
+        let of = format!("{}: {}", self.what, asks.what);
+        // Whoever was under way when it began or ended may have either answer, and none but these.
+        for it in answers {
+            assert!(
+                [asks.well, asks.meanwhile, 503].contains(&it.status),
+                "{of}: {}",
+                it.status
+            );
+        }
+        let meanwhile: Vec<&Asked> = answers
+            .iter()
+            .filter(|it| it.began >= down && it.ended <= until)
+            .collect();
+        assert!(!meanwhile.is_empty(), "{of}: nothing was asked");
+        for it in &meanwhile {
+            assert_eq!(it.status, asks.meanwhile, "{of}");
+        }
+        let mut took: Vec<Duration> = meanwhile.iter().map(|it| it.ended - it.began).collect();
+        took.sort_unstable();
+        let (half, slowest) = (took[took.len() / 2], took[took.len() - 1]);
+        let all = answers.iter().map(|it| it.ended - it.began);
+        let slowest_of_all = all.max().unwrap_or_default();
+        assert!(half <= asks.deadline + SLACK, "{of}: half took {half:.0?}");
+        let most = asks.deadline + SLACK + BUSY;
+        assert!(slowest <= most, "{of}: one took {slowest:.0?}");
+        assert!(
+            slowest_of_all <= LONGEST,
+            "{of}: one took {slowest_of_all:.0?}"
+        );
+        let failed = answers.iter().filter(|it| it.status != asks.well);
+        let last = failed.map(|it| it.ended.saturating_duration_since(over));
+        let recovered = last.max().unwrap_or_default();
+        assert!(
+            recovered <= RECOVERS,
+            "{of}: works again after {recovered:.0?}"
+        );
+        format!(
+            "{}: {} x {} within {half:.2?} (half), {slowest:.2?} (all); well after {recovered:.0?}",
+            asks.what,
+            took.len(),
+            asks.meanwhile,
+        )
+    }
+}
+
+/// A route of an app under test, and how often its handler ran.
+#[derive(Clone, Default)]
+pub(super) struct Runs(Arc<AtomicU64>);
+
+impl Runs {
+    pub(super) fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the books say of a route: how many charges, of how many holds, of how many credits.
+pub(super) fn charges(server: &Postgres, url: &str, route: &str) -> (u64, u64, u64) {
+    let row = server.query(
+        url,
+        &format!(
+            "SELECT count(*), count(DISTINCT hold_id), coalesce(sum(-credits), 0) \
+             FROM tollgate_entries WHERE kind = 'charge' AND route = '{route}'"
+        ),
+    );
+    let row = row.unwrap();
+    let mut numbers = row.trim().split('|').map(|it| it.parse().unwrap());
+    let mut next = || numbers.next().unwrap();
+    (next(), next(), next())
+}
+
+/// Sees that nothing is held any more, and that no more was charged than was granted; says what was.
+pub(super) async fn settled(store: &PostgresStore, of: &OrgId) -> u64 {
+    let now = SystemClock::default().now().wall;
+    let balance = store.balance(of, now, None).await.unwrap();
+    assert_eq!(balance.held, 0, "{balance:?}");
+    assert!(balance.granted >= balance.settled, "{balance:?}");
+    balance.settled
+}
