@@ -47,9 +47,10 @@ fn acme() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        if !demo::is_first_start(gate, &last()?).await? {
-            return Ok(None);
-        }
+        demo::once(gate, &last()?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let actor = Actor::named("example");
         let keyring = gate.keyring();
         let issue = async |key| keyring.issue(key, &actor).await;
@@ -83,13 +84,13 @@ impl Demo {
         let closed = last()?;
         organize(&closed, "standard").await?;
         keyring.suspend(&closed, &actor).await?;
-        Ok(Some(Self {
+        Ok(Self {
             pipeline,
             dashboard,
             leaver,
             labs,
             closed: issue(NewKey::new(closed, "closed").scopes(["jobs:read"])).await?,
-        }))
+        })
     }
 
     /// Requests to try the keys with.

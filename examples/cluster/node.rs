@@ -47,6 +47,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let store = servers::open(database, flags.allow_lost_commits()).await?;
     let limiter = RedisOptions::new(redis)
+        .prefix("tollgate-threat-intel")
         .nodes(flags.nodes().into())
         .deadline(DEADLINE);
     let limiter = limiter.open().await?;

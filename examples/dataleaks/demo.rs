@@ -47,11 +47,12 @@ pub(crate) fn watchlists() -> Result<Watchlists, Failure> {
 impl Demo {
     /// Makes the workspaces and their keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        demo::once(gate, &OrgId::new(ACTIVE)?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let keyring = gate.keyring();
         let (active, restricted) = (OrgId::new(ACTIVE)?, OrgId::new(RESTRICTED)?);
-        if !demo::is_first_start(gate, &active).await? {
-            return Ok(None);
-        }
         let actor = Actor::named("example");
         let issue = async |organization: &OrgId, name: &str| {
             let key = NewKey::new(organization.clone(), name);
@@ -71,12 +72,12 @@ impl Demo {
         keyring.create_organization(workspace, &actor).await?;
         let retired = issue(&active, "data lake").await?;
         keyring.revoke(&retired.key.id, &actor).await?;
-        Ok(Some(Self {
+        Ok(Self {
             siem: issue(&active, "siem").await?,
             soar: issue(&active, "soar").await?,
             retired,
             restricted: of_restricted,
-        }))
+        })
     }
 
     /// Requests to try the keys with.

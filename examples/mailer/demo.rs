@@ -30,10 +30,11 @@ pub(crate) struct Demo {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        demo::once(gate, &OrgId::new(ORGANIZATION)?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let acme = OrgId::new(ORGANIZATION)?;
-        if !demo::is_first_start(gate, &acme).await? {
-            return Ok(None);
-        }
         let actor = Actor::named("example");
         let keyring = gate.keyring();
         let issue = async |key| keyring.issue(key, &actor).await;
@@ -49,13 +50,13 @@ impl Demo {
         let templates = new("template service").scopes(["templates:read", "templates:write"]);
         let office = IpRules::allowing("203.0.113.50, 198.51.100.0/24".parse()?);
         let office = new("admin dashboard").preset(FULL_ACCESS).ip_rules(office);
-        Ok(Some(Self {
+        Ok(Self {
             ci: issue(new("CI/CD pipeline").preset(FULL_ACCESS)).await?,
             sender: issue(new("production email sending").preset(SENDING_ONLY)).await?,
             templates: issue(templates).await?,
             office: issue(office).await?,
             foreign,
-        }))
+        })
     }
 
     /// A good request for each operation, and some that are turned away.

@@ -47,9 +47,10 @@ fn last() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        if !demo::is_first_start(gate, &last()?).await? {
-            return Ok(None);
-        }
+        demo::once(gate, &last()?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let actor = Actor::named("example");
         let keyring = gate.keyring();
         let organization = async |id: &OrgId, plan, credits| {
@@ -76,7 +77,7 @@ impl Demo {
 
         organization(&soc, "pro", CREDITS).await?;
         let legacy = NewKey::new(soc.clone(), "of old").scopes(["lab:read", "lab:write"]);
-        Ok(Some(Self {
+        Ok(Self {
             enrichment,
             lookups,
             everything_on_free,
@@ -86,7 +87,7 @@ impl Demo {
             everything: preset(&soc, "everything").await?,
             // Nobody is given a legacy scope any more; keys that have one keep it.
             legacy: keyring.issue(legacy.force(), &actor).await?,
-        }))
+        })
     }
 
     /// A good request for each route, and a few that are refused.

@@ -34,9 +34,10 @@ fn pro() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        if !demo::is_first_start(gate, &pro()?).await? {
-            return Ok(None);
-        }
+        demo::once(gate, &pro()?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let actor = Actor::named("example");
         let keyring = gate.keyring();
         let issue = async |key| keyring.issue(key, &actor).await;
@@ -58,12 +59,12 @@ impl Demo {
         let office = NewKey::new(pro, "office")
             .scopes(["iocs:read"])
             .ip_rules(office);
-        Ok(Some(Self {
+        Ok(Self {
             writer,
             office: issue(office).await?,
             reader,
             analyst,
-        }))
+        })
     }
 
     /// Requests to try the keys with.

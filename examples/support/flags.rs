@@ -15,10 +15,6 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Failure;
 
-/// How many nodes of an example there may be, each of which admits its share of a rate while Redis
-/// is down.
-const NODES: u32 = 4;
-
 /// What an example was told at its start.
 #[derive(Clone, Debug)]
 pub struct Flags {
@@ -28,6 +24,7 @@ pub struct Flags {
     database: Setting,
     allow_lost_commits: bool,
     redis: Option<Setting>,
+    nodes: u32,
     permissions: bool,
     switched_on: bool,
 }
@@ -69,6 +66,16 @@ struct Arguments {
         hide_env_values = true
     )]
     redis: Option<String>,
+
+    /// The most nodes there will be: while Redis is down, each admits its share of a rate
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TOLLGATE_NODES",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    nodes: u32,
 
     /// Prints what each route demands, as a Markdown table, and exits
     #[arg(long)]
@@ -128,6 +135,7 @@ impl Flags {
                 value,
                 source: source(matches, "redis", "--redis", "TOLLGATE_REDIS"),
             }),
+            nodes: arguments.nodes,
             permissions: arguments.permissions,
             switched_on: false,
         }
@@ -152,9 +160,14 @@ impl Flags {
     /// A [`Failure`] that names where the URL of Redis is from.
     pub async fn count_rates(&self, gate: GateBuilder) -> Result<GateBuilder, Failure> {
         let Some(Setting { value, source }) = &self.redis else {
+            if self.is_on_a_server() {
+                tracing::warn!(
+                    "rates are counted in this process's memory; `--redis` counts them for all nodes"
+                );
+            }
             return Ok(gate);
         };
-        let limiter = RedisOptions::new(value).prefix(self.name).nodes(NODES);
+        let limiter = RedisOptions::new(value).prefix(self.name).nodes(self.nodes);
         let limiter = limiter.open().await;
         // Not the value itself: a URL may hold a password. The error names the place.
         let limiter = limiter.map_err(|error| {
@@ -164,11 +177,18 @@ impl Flags {
         Ok(gate.limiter(limiter))
     }
 
+    fn is_on_a_server(&self) -> bool {
+        matches!(
+            AnyOptions::new(&self.database.value),
+            AnyOptions::Postgres(_)
+        )
+    }
+
     /// What to do for another first start.
     #[must_use]
     pub fn how_to_start_over(&self) -> String {
         let url = &self.database.value;
-        if is_on_a_server(url) {
+        if self.is_on_a_server() {
             // Not the URL, which may hold a password.
             return "to start over, name another database, or drop this one (`DROP DATABASE`, then \
                     `CREATE DATABASE`)"
@@ -220,8 +240,9 @@ impl Flags {
             // Not the value itself: a URL may hold a password. The error names the place.
             let place = self.database.source;
             let reason = Failure::from(error);
-            let remedy = if is_on_a_server(url) {
-                "name another database, such as `--database ./keys.db`, which needs no server"
+            let remedy = if self.is_on_a_server() {
+                "`--allow-lost-commits` takes a server that does not wait for its disk, and `--database \
+                 ./keys.db` needs no server"
             } else {
                 "name another file, such as `--database ./keys.db`"
             };
@@ -229,12 +250,6 @@ impl Flags {
                 .with_remedy(remedy)
         })
     }
-}
-
-fn is_on_a_server(url: &str) -> bool {
-    ["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
 }
 
 /// Logs to stderr what `RUST_LOG` names; warnings and errors if it names nothing.

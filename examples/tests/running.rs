@@ -39,6 +39,7 @@ pub(crate) fn example(name: &str, directory: &Path) -> Command {
         .env_remove("TOLLGATE_DATABASE")
         .env_remove("TOLLGATE_LISTEN")
         .env_remove("TOLLGATE_REDIS")
+        .env_remove("TOLLGATE_NODES")
         .env_remove("TOLLGATE_ALLOW_LOST_COMMITS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

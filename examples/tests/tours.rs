@@ -144,4 +144,23 @@ mod servers {
         // No file of a database is left.
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
     }
+
+    /// One makes the demo, and the others wait until it has.
+    #[tokio::test]
+    async fn nodes_on_postgres_may_start_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = Postgres::shared().fresh();
+        let start = || {
+            let mut command = example("quickstart", directory.path());
+            command.args(["--database", &url, "--allow-lost-commits"]);
+            Running::of(command)
+        };
+        let nodes = tokio::join!(start(), start(), start());
+        let mut makers = 0;
+        for node in [nodes.0, nodes.1, nodes.2] {
+            makers += usize::from(!node.promised().is_empty());
+            node.interrupt().await;
+        }
+        assert_eq!(makers, 1);
+    }
 }

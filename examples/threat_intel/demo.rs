@@ -36,11 +36,12 @@ pub(crate) struct Demo {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
+        demo::once(gate, &OrgId::new(PRO)?, Self::new(gate)).await
+    }
+
+    async fn new(gate: &Gate) -> Result<Self, Failure> {
         let (free, pro) = (OrgId::new(FREE)?, OrgId::new(PRO)?);
         let keyring = gate.keyring();
-        if !demo::is_first_start(gate, &pro).await? {
-            return Ok(None);
-        }
         let actor = Actor::named("example");
         let issue = async |key| keyring.issue(key, &actor).await;
         let all = [
@@ -66,12 +67,12 @@ impl Demo {
         let organization = NewOrganization::new(pro.clone(), "pro");
         keyring.create_organization(organization, &actor).await?;
         let siem = issue(NewKey::new(pro, "Production SIEM").scopes(all)).await?;
-        Ok(Some(Self {
+        Ok(Self {
             siem,
             sandbox,
             upgraded,
             revoked,
-        }))
+        })
     }
 
     /// Requests to try the keys with. The operator has signed in before.

@@ -77,7 +77,16 @@ impl Move {
             ));
         };
         match AnyOptions::new(database) {
-            AnyOptions::Sqlite(options) => Ok(options.existing().open().await?),
+            AnyOptions::Sqlite(options) => {
+                let options = options.existing();
+                // A dry run may be made beside the app.
+                let options = if self.dry_run {
+                    options
+                } else {
+                    options.alone()
+                };
+                Ok(options.open().await?)
+            }
             _ => Err(Failure::usage(
                 "only a database on SQLite can be moved; between servers, PostgreSQL's own \
                  `pg_dump` and `pg_restore` do it",
@@ -99,7 +108,7 @@ impl Move {
         };
         let progress = Progress::of(counted.rows(), false);
         let moved = if self.dry_run {
-            to.is_empty().await.map(|()| counted)
+            to.check_empty().await.map(|()| counted)
         } else {
             transfer.run(&to, |rows| progress.reach(rows)).await
         };

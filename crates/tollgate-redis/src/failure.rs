@@ -83,7 +83,7 @@ impl ConnectError {
                 "wants a password; write `redis://user:password@host`, or `:password@` without a user"
             }
             (_, Some("NOPERM")) => {
-                "lets this user in, but not do the work; allow it `+evalsha +script|load +get +set +time` on the keys of the prefix"
+                "lets this user in, but not do the work; allow it `+evalsha +script|load +get +set +time` on the keys `PREFIX:*`"
             }
             _ if error.kind() == ErrorKind::AuthenticationFailed => {
                 "refuses the user or the password; correct them in the URL"

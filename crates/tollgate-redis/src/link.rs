@@ -191,7 +191,7 @@ impl Link {
             let client = &self.client;
             let connection = client.get_multiplexed_async_connection_with_config(&config);
             let mut connection = connection.await?;
-            see_that_it_writes(&mut connection).await?;
+            refuse_cluster_and_replica(&mut connection).await?;
             self.counting.try_out(&mut connection).await?;
             Ok(connection)
         };
@@ -222,7 +222,9 @@ impl Link {
 }
 
 /// Asks the server what it is. A cluster would count some subjects, and a replica none.
-async fn see_that_it_writes(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
+async fn refuse_cluster_and_replica(
+    connection: &mut MultiplexedConnection,
+) -> Result<(), ConnectError> {
     let hello: Value = redis::cmd("HELLO").query_async(connection).await?;
     let is = |name: &str, value: &str| {
         let pairs: Box<dyn Iterator<Item = (&Value, &Value)>> = match &hello {

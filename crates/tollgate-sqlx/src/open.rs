@@ -86,6 +86,10 @@ impl Location {
             );
             return Err(OpenError::new(message));
         }
+        if let Some((scheme @ ("postgres" | "postgresql"), _)) = text.split_once(':') {
+            let message = format!("`{scheme}:` wants two slashes: `{scheme}://user@host/name`");
+            return Err(OpenError::new(message));
+        }
         let url = text.strip_prefix("sqlite:");
         let path = url.map_or(text, |rest| rest.strip_prefix("//").unwrap_or(rest));
         if path == ":memory:" {
@@ -131,6 +135,10 @@ mod tests {
             (
                 "sqlite://keys.db?mode=ro",
                 "options after `?` are not supported in `sqlite://keys.db?mode=ro`",
+            ),
+            (
+                "postgres:hunter2@db/keys",
+                "`postgres:` wants two slashes: `postgres://user@host/name`",
             ),
             (
                 "postgres://root:hunter2@db/keys",

@@ -48,11 +48,16 @@ const CHANGE: Duration = Duration::from_secs(10);
 /// A connection that was not used for so long is tried before it is used again.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 
-/// Alone, among all who manage the tables of this schema, until the transaction ends.
-const LOCK_CHANGES: &str = "SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))";
+/// Alone, among all who manage the tables of this schema, until the transaction ends. The number is
+/// `toll` in ASCII, so that the app's own locks are others.
+macro_rules! lock_changes {
+    () => {
+        "SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))"
+    };
+}
+const LOCK_CHANGES: &str = lock_changes!();
 const BEGIN_CHARGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-const BEGIN_CHANGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-     SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))";
+const BEGIN_CHANGE: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED; ", lock_changes!());
 
 /// How to open a database on PostgreSQL.
 #[derive(Clone, Debug)]
@@ -116,7 +121,12 @@ impl PostgresOptions {
         // A migration that takes its time is no reason to log all of it.
         let first = options.clone().disable_statement_logging();
         let connected = timeout(FIRST_CONNECT, PgConnection::connect_with(&first)).await;
-        let connected = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        let connected = connected.map_err(|_| {
+            let patience = FIRST_CONNECT.as_secs();
+            OpenError::new(format!(
+                "{shown} cannot be opened: it did not answer within {patience} s"
+            ))
+        })?;
         let mut first = connected.map_err(refused)?;
         settings::check(&mut first, &shown, self.may_lose).await?;
         migrations::run(&mut first, &shown, self.existing).await?;
@@ -131,7 +141,6 @@ fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::Database(error) => error.message().to_owned(),
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Tls(error) => error.to_string(),
-        sqlx::Error::PoolTimedOut => "it does not answer".to_owned(),
         _ => "the connection failed".to_owned(),
     }
 }

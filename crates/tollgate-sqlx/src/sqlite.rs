@@ -39,6 +39,7 @@ pub struct SqliteOptions {
     synchronous: SqliteSynchronous,
     audit: AuditKey,
     existing: bool,
+    alone: bool,
 }
 
 impl SqliteOptions {
@@ -49,6 +50,7 @@ impl SqliteOptions {
             synchronous: SqliteSynchronous::Full,
             audit: AuditKey::default(),
             existing: false,
+            alone: false,
         }
     }
 
@@ -56,6 +58,12 @@ impl SqliteOptions {
     /// Tollgate, is an error.
     pub const fn existing(mut self) -> Self {
         self.existing = true;
+        self
+    }
+
+    /// Refuses a file that somebody else has open, such as a running app, at the time it is opened.
+    pub const fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -83,6 +91,9 @@ impl SqliteOptions {
             Location::Memory => (Sqlite::in_memory(), "the database in memory".to_owned()),
             Location::File(path) => {
                 file::prepare(&path, self.existing)?;
+                if self.alone {
+                    file::refuse_others(&path).await?;
+                }
                 let shown = format!("`{}`", path.display());
                 (Sqlite::on_file(&path, self.synchronous), shown)
             }

@@ -88,7 +88,7 @@ impl<'a> Transfer<'a> {
         let counted = count(&mut source).await?;
         let begun = to.backend.write().await;
         let mut target = begun.map_err(at("the target cannot be written to"))?;
-        let locked = target.execute(tables::LOCK, values![]).await;
+        let locked = target.fetch_composed(tables::lock(), values![]).await;
         locked.map_err(at(
             "somebody else works on the target; stop every app that uses it",
         ))?;
@@ -143,7 +143,7 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`TransferError`] names the first that has one.
-    pub async fn is_empty(&self) -> Result<(), TransferError> {
+    pub async fn check_empty(&self) -> Result<(), TransferError> {
         let session = self.backend.read().await;
         refuse_rows(&mut session.map_err(at("the target cannot be read"))?).await
     }
@@ -240,7 +240,7 @@ async fn read_back(table: &Table, target: &mut impl Session) -> Result<Sum, Tran
     declared.await.map_err(failed())?;
     let mut sum = Sum::default();
     loop {
-        let read = target.fetch_composed(table.fetch(), values![]);
+        let read = target.fetch_composed(table.fetch(PAGE), values![]);
         let read = read.await.map_err(failed())?;
         if read.is_empty() {
             break;

@@ -7,6 +7,7 @@ use http::{Request, StatusCode};
 use tollgate::access::{scope, session};
 use tollgate::core::reply::Reply;
 use tollgate::{Catalog, Gate, GateService, Session, Sessions};
+use tollgate_sqlx::AnyStore;
 use tower::ServiceExt as _;
 
 use crate::place::{CATALOG, Place, text};
@@ -23,16 +24,24 @@ impl Sessions for Nobody {
 pub(crate) struct App {
     pub(crate) gate: Gate,
     service: GateService<axum::Router>,
+    store: AnyStore,
 }
 
 impl App {
+    /// Ends it, and lets go of its database.
+    pub(crate) async fn stop(self) {
+        self.gate.shutdown().await;
+        self.store.close().await;
+    }
+
     pub(crate) async fn start(place: &Place) -> Self {
         Self::with(CATALOG, place).await
     }
 
     pub(crate) async fn with(catalog: &str, place: &Place) -> Self {
         let catalog = Catalog::from_toml(catalog).unwrap();
-        let builder = Gate::builder(catalog).store(place.store().await);
+        let store = place.store().await;
+        let builder = Gate::builder(catalog).store(store.clone());
         let gate = builder.sessions(Nobody).build().await.unwrap();
         let routes = gate
             .routes()
@@ -44,7 +53,11 @@ impl App {
             )
             .get("/people", async || "people", session());
         let service = routes.into_service().unwrap();
-        let app = Self { gate, service };
+        let app = Self {
+            gate,
+            service,
+            store,
+        };
         app.recorded(place).await;
         app
     }

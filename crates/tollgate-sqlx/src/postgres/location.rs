@@ -63,7 +63,11 @@ impl Location {
         }
         let options = PgConnectOptions::from_str(&self.0);
         let options = options.map_err(|error| malformed("").with_source(error))?;
-        Ok(options.application_name("tollgate"))
+        Ok(match options.get_application_name() {
+            // What the operator calls this node.
+            Some(_) if query.contains("application_name=") => options,
+            _ => options.application_name("tollgate"),
+        })
     }
 }
 
@@ -113,5 +117,9 @@ mod tests {
         let options = Location(url.to_owned()).options().unwrap();
         assert_eq!(options.get_database(), Some("d"));
         assert_eq!((options.get_host(), options.get_port()), ("h", 5433));
+        assert_eq!(options.get_application_name(), Some("tollgate"));
+        let named = Location("postgres://h/d?application_name=node7".to_owned());
+        let named = named.options().unwrap();
+        assert_eq!(named.get_application_name(), Some("node7"));
     }
 }

@@ -6,6 +6,7 @@ use tollgate_core::error::{StoreError, StoreErrorKind};
 use crate::session::corrupt;
 
 const ERROR: i32 = 1;
+const BUSY: i32 = 5;
 const IOERR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
@@ -50,6 +51,11 @@ pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
 /// Whether a rollback failed only because no transaction was open.
 pub(super) fn nothing_to_roll_back(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(ERROR)
+}
+
+/// Whether somebody else has the lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(BUSY)
 }
 
 /// Whether the file is something else than a database.

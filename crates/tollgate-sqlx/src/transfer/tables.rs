@@ -124,11 +124,11 @@ pub(super) const MUST_BE_EMPTY: [Table; 1] = [table(
 )];
 
 /// Whoever reads goes on, and whoever writes waits. Other changes wait at their own lock.
-pub(super) const LOCK: &str = "LOCK TABLE tollgate_organizations, tollgate_keys, \
-     tollgate_secrets, tollgate_wallets, tollgate_holds, tollgate_entries, tollgate_repeats, \
-     tollgate_quotas, tollgate_usage, tollgate_usage_counts, tollgate_changes, \
-     tollgate_declarations, tollgate_audit, tollgate_imports, tollgate_imported, tollgate_users, \
-     tollgate_memberships, tollgate_sessions, tollgate_key_requests IN SHARE ROW EXCLUSIVE MODE";
+pub(super) fn lock() -> String {
+    let all = TABLES.iter().chain(&MUST_BE_EMPTY).map(|table| table.name);
+    let all: Vec<&str> = all.collect();
+    format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", all.join(", "))
+}
 
 pub(super) const PENDING_IMPORTS: &str = "SELECT id FROM tollgate_imports LIMIT 1";
 
@@ -199,8 +199,8 @@ impl Table {
     }
 
     /// The next rows of that.
-    pub(super) fn fetch(&self) -> String {
-        format!("FETCH 500 FROM {}_read_back", self.name)
+    pub(super) fn fetch(&self, rows: u32) -> String {
+        format!("FETCH {rows} FROM {}_read_back", self.name)
     }
 
     /// The last number that SQLite gave, where rows are numbered.

@@ -53,7 +53,7 @@ async fn filled() -> (Place, String) {
     place.good(["key", "delete", &gone]);
     app.answers(&secret, 200).await;
     assert_eq!(app.charge(&secret).await, 200);
-    app.gate.shutdown().await;
+    app.stop().await;
     ann(&place);
     place.good(["session", "create", "ann@acme.example"]);
     place.good(["key", "rotate", &id, "--grace", "1h"]);
@@ -131,6 +131,20 @@ async fn what_cannot_be_moved_is_told() {
         "{}",
         done.stderr
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_an_app_has_open_is_not_moved() {
+    let (old, new) = (Place::bare(), Place::on_a_server());
+    let app = App::start(&old).await;
+    let said = old.refused(1, ["move", "--to", new.url()]);
+    assert!(
+        said.ends_with("is open in another process; stop the app first"),
+        "{said}"
+    );
+    old.good(["move", "--to", new.url(), "--dry-run"]);
+    app.stop().await;
+    old.good(["move", "--to", new.url()]);
 }
 
 /// Killed in the middle of its copy, which a trigger makes wait for ever.

@@ -197,6 +197,36 @@ async fn what_has_to_exist_is_not_made() {
     existing().open().await.unwrap().close().await;
 }
 
+/// Whether its tables are to be made, or are only looked for.
+#[tokio::test]
+async fn a_place_where_no_tables_can_be_made_is_told_with_its_remedy() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    server.query(&url, "CREATE ROLE guest LOGIN").unwrap();
+    let guest = url.replacen("postgres@", "guest@", 1);
+    let elsewhere = format!("{url}?options[search_path]=tg");
+    for (url, told) in [
+        (
+            guest,
+            "does not let `guest` make tables in the schema `public`; `GRANT CREATE ON SCHEMA \
+             public TO guest` does",
+        ),
+        (
+            elsewhere,
+            "has no schema of the search path `tg`; make one with `CREATE SCHEMA`, or name \
+             another in the URL: `?options[search_path]=…`",
+        ),
+    ] {
+        let options = || PostgresOptions::new(&url).allow_lost_commits();
+        for options in [options(), options().existing()] {
+            let error = options.open().await.unwrap_err();
+            let sentence = sentence(&error);
+            assert!(sentence.ends_with(told), "{sentence}");
+            assert!(!error.is_missing() && error.source().is_none());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_open_an_empty_database_at_once_find_the_same_tables() {
     for _ in 0..5 {
