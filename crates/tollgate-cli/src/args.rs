@@ -34,7 +34,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Manages organizations, API keys, credits, users and the audit trail of an app on Tollgate
 ///
 /// It works on the app's own database, while the app runs or not. A running app sees each change
-/// within 250 ms.
+/// within 250 ms, on PostgreSQL within milliseconds.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {

@@ -1,7 +1,8 @@
 //! The command `tollgate`: organizations, keys, credits, users and the audit trail, from a terminal.
 //!
 //! It works on the database that the app works on, by the rules of the same core, and the app may
-//! run meanwhile: it sees each change within 250 ms. docs/CLI.md has every command.
+//! run meanwhile: it sees each change within 250 ms, on PostgreSQL within milliseconds. docs/CLI.md
+//! has every command.
 //!
 //! | module | what it has |
 //! | --- | --- |

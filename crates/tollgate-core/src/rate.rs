@@ -109,6 +109,9 @@ impl RateLimit {
 
     /// At most `units` in any window.
     ///
+    /// It is kept in sixty slots, and a unit counts until its slot has wholly left the window: up to
+    /// a sixtieth of it too long. So a window of 60 s may answer `Retry-After: 61`.
+    ///
     /// # Errors
     ///
     /// As [`smooth`](Self::smooth).

@@ -2,9 +2,9 @@
 //!
 //! | metric | labels |
 //! | --- | --- |
-//! | `tollgate_decisions_total` | `route` (the template), `outcome` (`2xx`, …, or a denial's code) |
+//! | `tollgate_decisions_total` | `route` (the template), `outcome` (`2xx`, …, a denial's code, or `hung_up`) |
 //! | `tollgate_lookups_total` | `result`: `hit`, `miss`, `unknown` |
-//! | `tollgate_store_seconds` | `operation`: `lookup`, `hold`, `settle`, … |
+//! | `tollgate_store_seconds` | `operation`: `lookup`, `hold`, `settle` |
 //! | `tollgate_holds_total` | `ending`: `charged`, `voided`, `expired`, `refused`, `repeated` |
 //! | `tollgate_credits_charged_total` | – |
 //! | `tollgate_would_refuse_total` | `route`, `outcome`, of checks that only observe |
