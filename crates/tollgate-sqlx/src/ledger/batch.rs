@@ -15,6 +15,9 @@ use super::repeats::{self, StoredRepeat};
 use super::rows::{self, Hold, Line, State};
 use crate::session::{Session, Statement};
 
+#[cfg(test)]
+mod tests;
+
 /// What is asked, and who is told.
 pub(super) enum Op {
     Hold(Box<HoldRequest>, Tell<HoldAnswer>),
