@@ -1,11 +1,13 @@
 //! What a gate does between requests: reads the change feed, ends overdue holds, writes usage.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +18,7 @@ use tollgate_core::error::StoreError;
 use tollgate_core::quota::Spawn;
 use tollgate_core::reply::{BoxFuture, Reply, ReplyFuture};
 
+use crate::denial::with_causes;
 use crate::gate::{Gate, WeakGate};
 use crate::tab::renew;
 
@@ -40,6 +43,8 @@ pub(crate) struct Tasks {
     tracker: TaskTracker,
     runtime: Handle,
     stop: CancellationToken,
+    /// What did not work the last time: an outage is told of once, and so is its end.
+    failing: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl Tasks {
@@ -48,6 +53,7 @@ impl Tasks {
             tracker: TaskTracker::new(),
             runtime,
             stop: CancellationToken::new(),
+            failing: Arc::default(),
         }
     }
 
@@ -84,7 +90,7 @@ impl fmt::Debug for Tasks {
 pub(crate) fn start(gate: &Gate) {
     follow_feed(gate);
     every(gate, USAGE_EVERY, |gate| {
-        Box::pin(async move { report("write usage", write_usage(&gate).await) })
+        Box::pin(async move { report(&gate, "write usage", write_usage(&gate).await) })
     });
     every(gate, SWEEP_EVERY, |gate| {
         Box::pin(async move {
@@ -95,12 +101,12 @@ pub(crate) fn start(gate: &Gate) {
                 leases.renew().await;
             }
             if may_sweep {
-                report("end overdue holds", sweep(&gate).await);
+                report(&gate, "end overdue holds", sweep(&gate).await);
             }
         })
     });
     every(gate, FORGET_EVERY, |gate| {
-        Box::pin(async move { report("forget ended holds", forget(&gate).await) })
+        Box::pin(async move { report(&gate, "forget ended holds", forget(&gate).await) })
     });
 }
 
@@ -142,9 +148,9 @@ fn follow_feed(gate: &Gate) {
             if anew {
                 let begun = begin_feed_anew(&gate).await;
                 anew = begun.is_err();
-                report("read the change feed anew", begun);
+                report(&gate, "read the change feed anew", begun);
             } else {
-                report("read the change feed", read_feed(&gate).await);
+                report(&gate, "read the change feed", read_feed(&gate).await);
             }
         }
     });
@@ -182,9 +188,26 @@ pub(crate) fn in_time<T: Send + 'static>(clock: &dyn Clock, reply: Reply<T>) -> 
     within(clock, DEADLINE, "the store", reply)
 }
 
-fn report(what: &'static str, result: Result<(), StoreError>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "could not {what}; will try again");
+fn report(gate: &Gate, what: &'static str, result: Result<(), StoreError>) {
+    let failing = &gate.till().tasks.failing;
+    match result {
+        Err(error) => {
+            let is_first = failing.lock().insert(what);
+            let error = with_causes(&error);
+            if is_first {
+                tracing::error!(
+                    error,
+                    "could not {what}; tries until it can, and says so then"
+                );
+            } else {
+                tracing::debug!(error, "could not {what} again");
+            }
+        }
+        Ok(()) => {
+            if failing.lock().remove(what) {
+                tracing::warn!("could {what} at last");
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
+use tollgate_core::error::StoreError;
 
 pub use crate::denial::kind::DenialKind;
 
@@ -94,15 +95,8 @@ impl Denial {
     }
 
     /// A store failed. Never a 401: that would tell callers to throw good keys away.
-    pub(crate) fn unavailable(error: &tollgate_core::error::StoreError) -> Self {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            reason.push_str(": ");
-            reason.push_str(&source.to_string());
-            cause = source.source();
-        }
-        Self::new(DenialKind::Unavailable).with_reason(reason)
+    pub(crate) fn unavailable(error: &StoreError) -> Self {
+        Self::new(DenialKind::Unavailable).with_reason(with_causes(error))
     }
 
     /// In which way the request was turned away.
@@ -216,6 +210,18 @@ impl Error for Denial {}
 
 /// Every response header that Tollgate itself writes and others may want to name.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An error and what it came from, for the log.
+pub(crate) fn with_causes(error: &StoreError) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        told.push_str(": ");
+        told.push_str(&source.to_string());
+        cause = source.source();
+    }
+    told
+}
 
 #[cfg(test)]
 mod tests {

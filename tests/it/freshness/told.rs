@@ -11,7 +11,7 @@ use tollgate::core::memory::MemoryStore;
 use tollgate::core::secret::Digester;
 use tollgate_testkit::faults::{Fault, FaultyStore, Operation};
 
-use crate::support::{TestApp, TestKey, actor, catalog};
+use crate::support::{TestApp, TestKey, actor, catalog, log};
 
 /// How often a feed is read that tells of nothing.
 const EVERY: Duration = Duration::from_millis(250);
@@ -136,4 +136,26 @@ async fn a_gap_of_which_the_end_cannot_be_read_is_one_still() {
     pass(&app, EVERY).await;
     assert_eq!(app.get("/").key(&key).status().await, 200);
     assert_eq!(finds(), read + 1);
+}
+
+#[tokio::test]
+async fn an_outage_is_told_of_once_with_its_cause_and_so_is_its_end() {
+    log::capture();
+    let (app, _) = app().await;
+    app.faults.set(Operation::Feed, Fault::Fail);
+    for _ in 0..5 {
+        pass(&app, EVERY).await;
+    }
+    app.faults.set(Operation::Feed, Fault::None);
+    for _ in 0..5 {
+        pass(&app, EVERY).await;
+    }
+    let log = log::captured();
+    let times = |level: &str, what: &str| {
+        let lines = log.lines().filter(|line| line.contains(what));
+        lines.filter(|line| line.contains(level)).count()
+    };
+    assert_eq!(times("ERROR", "could not read the change feed"), 1, "{log}");
+    assert_eq!(times("ERROR", "the store is unavailable: "), 1, "{log}");
+    assert_eq!(times("WARN", "could read the change feed at last"), 1);
 }

@@ -7,10 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnection, PgListener, PgPool};
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tollgate_core::change::Told;
+
+use super::{CONNECT, reason};
 
 const CHANNEL: &str = "tollgate_changes";
 /// How long after a failure it is tried again.
@@ -28,6 +31,8 @@ struct Listener {
     connected: Option<PgListener>,
     /// Whether it was connected before.
     was_connected: bool,
+    /// Whether it was told why it is not connected.
+    is_explained: bool,
 }
 
 impl Feed {
@@ -57,6 +62,7 @@ impl Feed {
                     Err(error) => tracing::debug!(%error, "the listener's connection broke"),
                 }
                 listener.connected = None;
+                listener.is_explained = false;
                 tracing::warn!("lost the connection that tells of changes; they are asked for");
                 continue;
             }
@@ -64,12 +70,15 @@ impl Feed {
                 Ok(connected) => {
                     listener.connected = Some(connected);
                     if std::mem::replace(&mut listener.was_connected, true) {
-                        tracing::info!("changes are told of again");
+                        tracing::warn!("PostgreSQL tells of changes again");
                         return Told::Again;
                     }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot listen for changes; will try again");
+                    if !std::mem::replace(&mut listener.is_explained, true) {
+                        self.explain().await;
+                    }
                     sleep(RETRY).await;
                 }
             }
@@ -81,6 +90,18 @@ impl Feed {
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         Ok(listener)
+    }
+
+    /// A pool says only that it waited in vain.
+    async fn explain(&self) {
+        let options = self.pool.connect_options();
+        let connecting = PgConnection::connect_with(&options);
+        let why = match timeout(CONNECT, connecting).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => reason(&error),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        tracing::warn!(why, "cannot connect to PostgreSQL; tries until it can");
     }
 
     pub(super) async fn close(&self) {

@@ -116,7 +116,7 @@ async fn whatever_a_server_says_is_told_without_the_password() {
     // Nobody but its owner may make tables.
     let refused = refusal(&right).await;
     assert!(
-        refused.starts_with(&format!("the tables of {shown} cannot be made")),
+        refused.starts_with(&format!("{shown} does not let `app` make tables")),
         "{refused}"
     );
     server
