@@ -6,6 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind};
 use tollgate_core::rate::{RateKind, RateLimit, Take, Tally, WindowState};
 
+const SCRIPT: &str = include_str!("script.lua");
 /// How an exact window is cut, here as in `tollgate-core`.
 const SLOTS: u128 = 60;
 
@@ -27,7 +28,7 @@ pub(crate) struct Counting {
 impl Counting {
     pub(crate) fn new(prefix: String, time: Time) -> Self {
         Self {
-            script: Script::new(include_str!("script.lua")),
+            script: Script::new(SCRIPT),
             prefix,
             time,
         }
@@ -69,7 +70,10 @@ impl Counting {
     ) -> Result<Vec<u64>, RedisError> {
         let answer: Vec<i64> = match call.query_async(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.script.load_async(connection).await?;
+                // The crate's own way panics at an answer that is another one's hash.
+                let mut load = redis::cmd("SCRIPT");
+                load.arg("LOAD").arg(SCRIPT);
+                load.query_async::<redis::Value>(connection).await?;
                 call.query_async(connection).await?
             }
             answer => answer?,

@@ -78,10 +78,10 @@ impl Conditions {
             these.add("k.status = ", word(status)?.into());
         }
         if let Some(environment) = &query.environment {
-            these.add("k.environment = ", environment.as_str().into());
+            these.is("k.environment = ", environment.as_str());
         }
         if let Some(creator) = &query.creator {
-            these.add("k.creator = ", creator.as_str().into());
+            these.is("k.creator = ", creator);
         }
         if let Some((now, end)) = query.expiring {
             these.add("k.status <> ", word(&KeyStatus::Revoked)?.into());
@@ -98,6 +98,15 @@ impl Conditions {
             these.unused_since(start);
         }
         Ok(these)
+    }
+
+    /// Adds that a column is a text. PostgreSQL keeps none with a NUL, and refuses to look for one.
+    fn is(&mut self, condition: &str, text: &str) {
+        if text.contains('\0') {
+            self.text.push_str(" AND 1 = 0");
+        } else {
+            self.add(condition, text.into());
+        }
     }
 
     /// Adds a condition that ends in its value.

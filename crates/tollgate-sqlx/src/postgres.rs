@@ -48,11 +48,11 @@ const CHANGE: Duration = Duration::from_secs(10);
 /// A connection that was not used for so long is tried before it is used again.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 
-/// Alone, among all who manage the tables of this schema, until the transaction ends. The number is
-/// `toll` in ASCII, so that the app's own locks are others.
+/// Alone, among all who manage these tables, until the transaction ends. It is a row of theirs, so
+/// that it is the same one whatever a session's search path is, and nobody's who may not write it.
 macro_rules! lock_changes {
     () => {
-        "SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))"
+        "SELECT FROM tollgate_migrations WHERE version = 1 FOR UPDATE"
     };
 }
 const LOCK_CHANGES: &str = lock_changes!();
@@ -128,6 +128,7 @@ impl PostgresOptions {
             ))
         })?;
         let mut first = connected.map_err(refused)?;
+        first.execute(settings::OPENING).await.map_err(refused)?;
         settings::check(&mut first, &shown, self.may_lose).await?;
         migrations::run(&mut first, &shown, self.existing).await?;
         first.close().await.map_err(refused)?;

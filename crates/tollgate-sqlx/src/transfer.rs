@@ -32,8 +32,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-/// How many rows are read and written at once.
+/// How many rows are read at once of the source, and of the target, which may be far away.
 const PAGE: u32 = 500;
+const READ_BACK: u32 = 50;
 
 /// Everything that a database on SQLite holds, on its way to PostgreSQL.
 #[derive(Debug)]
@@ -88,9 +89,12 @@ impl<'a> Transfer<'a> {
         let counted = count(&mut source).await?;
         let begun = to.backend.write().await;
         let mut target = begun.map_err(at("the target cannot be written to"))?;
+        let patient = target.execute(tables::PATIENT, values![]).await;
+        patient.map_err(at("the target cannot be written to"))?;
         let locked = target.fetch_composed(tables::lock(), values![]).await;
         locked.map_err(at(
-            "somebody else works on the target; stop every app that uses it",
+            "the tables of the target cannot be locked; stop every app that uses them, and let the \
+             role of the URL write to all",
         ))?;
         refuse_rows(&mut target).await?;
         let mut so_far = 0_u64;
@@ -226,10 +230,12 @@ async fn copy(
         for row in &rows {
             sum.add(row);
         }
-        let json = tables::json(&rows);
-        let statement = Statement::composed(table.insert(), values![json]);
-        target.fetch_statement(statement).await.map_err(failed())?;
-        copied(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        for rows in tables::loads(&rows) {
+            let json = tables::json(rows);
+            let statement = Statement::composed(table.insert(), values![json]);
+            target.fetch_statement(statement).await.map_err(failed())?;
+            copied(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        }
     }
 }
 
@@ -240,7 +246,7 @@ async fn read_back(table: &Table, target: &mut impl Session) -> Result<Sum, Tran
     declared.await.map_err(failed())?;
     let mut sum = Sum::default();
     loop {
-        let read = target.fetch_composed(table.fetch(PAGE), values![]);
+        let read = target.fetch_composed(table.fetch(READ_BACK), values![]);
         let read = read.await.map_err(failed())?;
         if read.is_empty() {
             break;

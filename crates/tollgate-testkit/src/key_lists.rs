@@ -205,6 +205,7 @@ pub async fn a_search_takes_its_text_as_it_is<S: KeyStore>(store: &S) {
     finds(store, acme().search("A_B"), &[2]).await;
     finds(store, acme().search("'"), &[]).await;
     finds(store, acme().search("\0b"), &[]).await;
+    finds(store, acme().creator("\0b"), &[]).await;
 }
 
 async fn used<S: UsageStore>(store: &S, n: u32, at: Timestamp) {

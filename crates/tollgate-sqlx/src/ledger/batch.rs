@@ -67,6 +67,15 @@ impl Op {
         }
     }
 
+    /// Whose wallet it is about, as far as it says so.
+    const fn organization(&self) -> Option<&OrgId> {
+        match self {
+            Self::Hold(request, _) => Some(&request.organization),
+            Self::Void { organization, .. } => Some(organization),
+            _ => None,
+        }
+    }
+
     fn hold_id(&self) -> HoldId {
         match self {
             Self::Hold(request, _) => request.id,
@@ -116,6 +125,16 @@ pub(super) struct Batch {
     answers: Vec<Result<Answer, StoreError>>,
 }
 
+/// How often a batch is read whose holds were begun meanwhile.
+const READS: u32 = 3;
+
+fn sorted<'a>(organizations: impl Iterator<Item = &'a OrgId>) -> Vec<&'a OrgId> {
+    let mut all: Vec<&OrgId> = organizations.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// A row, and whether it is to be written.
 #[derive(Default)]
 struct Touched<T> {
@@ -142,10 +161,8 @@ impl Batch {
     pub(super) async fn read(session: &mut impl Session, ops: &[Op]) -> Result<Self, StoreError> {
         let ids: Vec<String> = ops.iter().map(|op| rows::hex(op.hold_id())).collect();
         let requests = ops.iter().filter_map(Op::request);
-        let mut organizations: Vec<&OrgId> =
-            requests.map(|request| &request.organization).collect();
-        organizations.sort_unstable();
-        organizations.dedup();
+        let charged = sorted(requests.map(|request| &request.organization));
+        let organizations = sorted(ops.iter().filter_map(Op::organization));
         let requests = ops.iter().filter_map(Op::request);
         let names: Vec<_> = requests.filter_map(repeats::repeat_name).collect();
         let mut reads = vec![
@@ -153,19 +170,26 @@ impl Batch {
             rows::select_holds(&ids)?,
         ];
         reads.extend(repeats::select(&names)?);
-        let mut found = session.run(reads.clone()).await?.into_iter();
-        let mut accounts = rows::read_accounts(found.next().unwrap_or_default())?;
-        if rows::make_many_missing(session, &organizations, &accounts).await? {
-            found = session.run(reads).await?.into_iter();
-            accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+        for _ in 0..READS {
+            let mut found = session.run(reads.clone()).await?.into_iter();
+            let mut accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+            if rows::make_many_missing(session, &charged, &accounts).await? {
+                found = session.run(reads.clone()).await?.into_iter();
+                accounts = rows::read_accounts(found.next().unwrap_or_default())?;
+            }
+            let holds = rows::read_holds(found.next().unwrap_or_default())?;
+            if !rows::are_locked(session.dialect(), &holds, &accounts) {
+                rows::let_go(session).await?;
+                continue;
+            }
+            let mut this = Self::of(holds, accounts);
+            for row in found.next().unwrap_or_default() {
+                let (name, repeat) = repeats::read(row, &names)?;
+                this.repeats.insert(name, repeat);
+            }
+            return Ok(this);
         }
-        let holds = rows::read_holds(found.next().unwrap_or_default())?;
-        let mut this = Self::of(holds, accounts);
-        for row in found.next().unwrap_or_default() {
-            let (name, repeat) = repeats::read(row, &names)?;
-            this.repeats.insert(name, repeat);
-        }
-        Ok(this)
+        Err(StoreError::conflict("a hold was begun while it was ended"))
     }
 
     /// These rows.

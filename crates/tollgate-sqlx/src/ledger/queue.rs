@@ -120,11 +120,12 @@ impl Drop for Lead {
 }
 
 /// Decides operations together. Where what one of them needs is damaged, or the database refuses
-/// what one of them does, each is tried alone, so that nobody else suffers.
+/// what one of them does, each is tried alone, so that nobody else suffers. One that met what
+/// another node did at that moment finds it done then.
 async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
     match write(transaction, &ops).await {
         Ok(batch) => batch.tell(ops),
-        Err(error) if is_about_one(&error) && ops.len() > 1 => {
+        Err(error) if is_about_one(&error) => {
             for op in ops {
                 match alone(backend, &op).await {
                     Ok(batch) => batch.tell(vec![op]),

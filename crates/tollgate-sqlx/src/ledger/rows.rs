@@ -8,15 +8,20 @@
 
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
-use tollgate_core::credits::{
-    Account, Advanced, Allowed, Balance, Entry, EntryKind, HoldRequest, Paid,
-};
+use tollgate_core::credits::{Account, Advanced, Balance, Entry, EntryKind, HoldRequest, Paid};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use crate::queries::{entries as entry_sql, holds as hold_sql, wallets};
-use crate::rows::{from_json, json};
-use crate::session::{Dialect, Row, Session, Sql, Statement, corrupt, values};
+use crate::queries::{entries as entry_sql, holds as hold_sql};
+use crate::rows::json;
+use crate::session::{Row, Session, Sql, Statement, corrupt, values};
+
+pub(super) use self::accounts::{
+    account, are_locked, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
+    write_accounts,
+};
+
+mod accounts;
 
 /// A hold, as far as ending it needs it.
 pub(super) struct Hold {
@@ -241,144 +246,8 @@ pub(super) fn update_holds<'a>(
     on_rows(hold_sql::UPDATE, rows)
 }
 
-/// Locks and reads the accounts of organizations, and of the organizations of holds.
-pub(super) fn lock_accounts(
-    organizations: &[&OrgId],
-    holds: &[String],
-) -> Result<Statement, StoreError> {
-    let values = values![json(&organizations)?, json(&holds)?];
-    Ok(Statement::new(wallets::LOCK, values))
-}
-
-/// Makes the wallet of an organization if it is not among those found, where that is needed to lock
-/// it. Says whether it did: then it has to be locked anew.
-async fn make_missing(
-    session: &mut impl Session,
-    organization: &OrgId,
-    found: &[(OrgId, Account)],
-) -> Result<bool, StoreError> {
-    let missing = missing(session.dialect(), &[organization], found);
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    session
-        .execute(wallets::MAKE, values![json(&missing)?])
-        .await?;
-    Ok(true)
-}
-
-/// The same for many, in a transaction that has done nothing else yet.
-///
-/// Who makes a wallet waits for others who make it, and in no order with those who lock one. So
-/// what was locked is let go before, and what was made is there for all before anything is locked
-/// again: nobody waits who has what another waits for.
-pub(super) async fn make_many_missing(
-    session: &mut impl Session,
-    organizations: &[&OrgId],
-    found: &[(OrgId, Account)],
-) -> Result<bool, StoreError> {
-    let missing = missing(session.dialect(), organizations, found);
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    session.execute(wallets::LET_GO, values![]).await?;
-    session
-        .execute(wallets::MAKE, values![json(&missing)?])
-        .await?;
-    session.execute(wallets::SHOW, values![]).await?;
-    Ok(true)
-}
-
-/// Those whose wallets have to be made before they can be locked.
-fn missing<'a>(
-    dialect: Dialect,
-    organizations: &[&'a OrgId],
-    found: &[(OrgId, Account)],
-) -> Vec<&'a OrgId> {
-    if dialect == Dialect::Sqlite {
-        return Vec::new();
-    }
-    let is_found = |name: &OrgId| found.iter().any(|(found, _)| found == name);
-    let missing = organizations.iter().filter(|name| !is_found(name));
-    missing.copied().collect()
-}
-
-/// One account; an empty one if there is none.
-pub(super) async fn account(
-    session: &mut impl Session,
-    organization: &OrgId,
-) -> Result<Account, StoreError> {
-    let row = values![json(&[organization])?, "[]"];
-    let found = session.fetch_optional(wallets::READ, row).await?;
-    found.map_or_else(|| Ok(Account::default()), |row| Ok(read_account(row)?.1))
-}
-
-/// One account, to be changed.
-pub(super) async fn lock_account(
-    session: &mut impl Session,
-    organization: &OrgId,
-) -> Result<Account, StoreError> {
-    let lock = lock_accounts(&[organization], &[])?;
-    let mut found = read_accounts(session.fetch_statement(lock.clone()).await?)?;
-    if make_missing(session, organization, &found).await? {
-        found = read_accounts(session.fetch_statement(lock).await?)?;
-    }
-    Ok(found.pop().map(|(_, account)| account).unwrap_or_default())
-}
-
-pub(super) fn read_accounts(rows: Vec<Row>) -> Result<Vec<(OrgId, Account)>, StoreError> {
-    rows.into_iter().map(read_account).collect()
-}
-
 pub(super) fn read_holds(rows: Vec<Row>) -> Result<Vec<(HoldId, Hold)>, StoreError> {
     rows.into_iter().map(read_hold).collect()
-}
-
-fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
-    let organization = row.take()?;
-    let balance = Balance {
-        granted: row.take()?,
-        withdrawn: row.take()?,
-        settled: row.take()?,
-        held: row.take()?,
-    };
-    let (month, credits) = (row.take::<Option<Timestamp>>()?, row.take::<Option<u64>>()?);
-    let allowance = month.zip(credits);
-    let account = Account {
-        balance,
-        allowance: allowance.map(|(month, credits)| Allowed { month, credits }),
-        pools: from_json(&row.take::<String>()?)?,
-    };
-    if !account.is_sound() {
-        return Err(corrupt("the sums of a wallet do not agree"));
-    }
-    Ok((organization, account))
-}
-
-pub(super) fn write_accounts<'a>(
-    accounts: impl Iterator<Item = (&'a OrgId, &'a Account)>,
-) -> Result<Option<Statement>, StoreError> {
-    let rows = accounts.map(|(organization, account)| {
-        let Balance {
-            granted,
-            withdrawn,
-            settled,
-            held,
-        } = account.balance;
-        let allowance = account.allowance;
-        Ok((
-            organization.as_str(),
-            granted,
-            withdrawn,
-            settled,
-            held,
-            allowance.map(|allowed| allowed.month),
-            allowance.map(|allowed| allowed.credits),
-            json(&account.pools)?,
-        ))
-    });
-    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-    on_rows(wallets::WRITE, rows.into_iter())
 }
 
 /// A line as its statement takes it.

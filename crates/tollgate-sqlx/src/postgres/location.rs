@@ -41,9 +41,10 @@ impl Location {
         let names = place
             .split_once("://")
             .and_then(|(_, rest)| rest.split_once('/'));
-        if names.is_some_and(|(_, names)| names.contains('@')) || query.contains('@') {
+        let ends_early = names.is_some_and(|(_, names)| names.contains('@'));
+        if ends_early || query.contains('@') || self.0.contains('#') {
             return Err(malformed(
-                "; in a password, `/` is written `%2F`, `?` is `%3F` and `@` is `%40`",
+                "; in a password, `/` is written `%2F`, `?` is `%3F`, `#` is `%23` and `@` is `%40`",
             ));
         }
         for parameter in query.split('&').filter(|it| !it.is_empty()) {
@@ -63,6 +64,15 @@ impl Location {
         }
         let options = PgConnectOptions::from_str(&self.0);
         let options = options.map_err(|error| malformed("").with_source(error))?;
+        // An IPv6 address is in brackets in a URL, and only there.
+        let address = options.get_host().strip_prefix('[');
+        let address = address
+            .and_then(|it| it.strip_suffix(']'))
+            .map(str::to_owned);
+        let options = match address {
+            Some(address) => options.host(&address),
+            None => options,
+        };
         Ok(match options.get_application_name() {
             // What the operator calls this node.
             Some(_) if query.contains("application_name=") => options,
@@ -95,7 +105,7 @@ mod tests {
             ("postgres://u:12/hunter2@h/d", "`/` is written `%2F`"),
             ("postgres://u:12?hunter2@h/d", "`?` is `%3F`"),
             ("postgres://u:hunter2/a@h/d", "`/` is written `%2F`"),
-            ("postgres://u:hunter2#a@h/d", "is not `postgres://"),
+            ("postgres://u:12#hunter2@h/d", "`#` is `%23`"),
             ("postgres://u:hunter2@h:port/d", "is not `postgres://"),
             ("postgres://u@h/d?passwd=hunter2", "after `?` may stand"),
         ] {
@@ -118,6 +128,8 @@ mod tests {
         assert_eq!(options.get_database(), Some("d"));
         assert_eq!((options.get_host(), options.get_port()), ("h", 5433));
         assert_eq!(options.get_application_name(), Some("tollgate"));
+        let there = Location("postgres://u@[::1]:5433/d".to_owned());
+        assert_eq!(there.options().unwrap().get_host(), "::1");
         let named = Location("postgres://h/d?application_name=node7".to_owned());
         let named = named.options().unwrap();
         assert_eq!(named.get_application_name(), Some("node7"));

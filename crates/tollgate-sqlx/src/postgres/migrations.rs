@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS tollgate_migrations (
     applied_at BIGINT NOT NULL
 )";
 
+/// Alone among those who make tables in this schema, which may have none yet. The number is `toll`
+/// in ASCII, so that the app's own locks are others.
+const LOCK_TABLES: &str = "SELECT pg_advisory_xact_lock(1953459308, hashtext(current_schema()))";
+
 struct Migration {
     version: i64,
     name: &'static str,
@@ -43,7 +47,12 @@ pub(super) async fn run(
         OpenError::new(message).with_cause(cause(error))
     };
     let mut transaction = connection.begin().await.map_err(refused)?;
-    transaction.execute(LOCK_CHANGES).await.map_err(refused)?;
+    let known = MIGRATIONS.last().map_or(0, |last| last.version);
+    // Whoever has nothing to do waits for nobody.
+    if version(&mut transaction).await.map_err(refused)? == Some(known) {
+        return transaction.commit().await.map_err(refused);
+    }
+    transaction.execute(LOCK_TABLES).await.map_err(refused)?;
     if !is_made(&mut transaction).await.map_err(refused)? {
         if let Some(lack) = lack(&mut transaction).await.map_err(refused)? {
             return Err(OpenError::new(format!("{shown} {lack}")));
@@ -55,12 +64,23 @@ pub(super) async fn run(
         }
     }
     let newest = migrate(&mut transaction).await.map_err(refused)?;
-    let known = MIGRATIONS.last().map_or(0, |last| last.version);
     if newest > known {
         let message = format!("{shown} was written by a newer version of Tollgate");
         return Err(OpenError::new(message));
     }
     transaction.commit().await.map_err(refused)
+}
+
+/// At which version the database is, if it has tables.
+async fn version(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    if !is_made(connection).await? {
+        return Ok(None);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM tollgate_migrations";
+    sqlx::query_scalar(newest)
+        .fetch_one(connection)
+        .await
+        .map(Some)
 }
 
 async fn is_made(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
@@ -94,10 +114,11 @@ async fn migrate(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     if !is_made(connection).await? {
         connection.execute(HISTORY).await?;
     }
-    let newest = "SELECT coalesce(max(version), 0) FROM tollgate_migrations";
-    let mut at: i64 = sqlx::query_scalar(newest)
-        .fetch_one(&mut *connection)
-        .await?;
+    let mut at = version(connection).await?.unwrap_or_default();
+    if at > 0 {
+        // Nobody manages what changes.
+        connection.execute(LOCK_CHANGES).await?;
+    }
     for migration in MIGRATIONS {
         if migration.version <= at {
             continue;

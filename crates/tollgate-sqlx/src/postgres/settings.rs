@@ -38,6 +38,9 @@ pub(super) const CHARGES: &str = concat!(
 /// One that stops in the middle of a grant keeps the wallet too, and every change from the others.
 pub(super) const CHANGES: &str = settings!("10s", "1s");
 
+/// A migration takes the time that it takes, but waits for nobody who takes longer.
+pub(super) const OPENING: &str = "SET lock_timeout = '10s'";
+
 /// The oldest version that is tested.
 const OLDEST: i32 = 150_000;
 

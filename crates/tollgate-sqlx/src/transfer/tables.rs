@@ -130,6 +130,9 @@ pub(super) fn lock() -> String {
     format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", all.join(", "))
 }
 
+/// A client that is stopped for a while, or whose rows take long to arrive, is no reason to give up.
+pub(super) const PATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = '10min'";
+
 pub(super) const PENDING_IMPORTS: &str = "SELECT id FROM tollgate_imports LIMIT 1";
 
 impl Table {
@@ -229,6 +232,29 @@ impl Table {
     fn key(&self) -> String {
         let names = self.columns.iter().take(self.key).map(|(name, _)| *name);
         names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Rows as many statements take them: each as much as a slow line carries in a moment.
+pub(super) fn loads(rows: &[Vec<Value>]) -> impl Iterator<Item = &[Vec<Value>]> {
+    const MOST: usize = 1 << 20;
+    let mut loaded = 0_usize;
+    rows.chunk_by(move |row, _| {
+        loaded = loaded.saturating_add(row.iter().map(size).fold(0, usize::saturating_add));
+        let goes_on = loaded < MOST;
+        if !goes_on {
+            loaded = 0;
+        }
+        goes_on
+    })
+}
+
+/// About how long it is, as text.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Int(_) => 20,
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len().saturating_mul(2),
     }
 }
 

@@ -15,6 +15,7 @@ mod faults;
 mod feed;
 mod locks;
 mod opening;
+mod races;
 
 /// Opens a database of the tests' own server, which does not wait for its disk.
 pub(crate) async fn open(url: &str) -> PostgresStore {
