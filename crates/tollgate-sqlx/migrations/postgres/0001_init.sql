@@ -91,7 +91,7 @@ CREATE TABLE tollgate_holds (
 CREATE INDEX tollgate_holds_open ON tollgate_holds (deadline) WHERE state = 'open';
 
 CREATE TABLE tollgate_entries (
-    seq          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq          BIGINT GENERATED ALWAYS AS IDENTITY,
     organization TEXT COLLATE "C" NOT NULL,
     at           BIGINT NOT NULL,
     kind         TEXT   NOT NULL,
@@ -104,10 +104,11 @@ CREATE TABLE tollgate_entries (
     price        TEXT,
     actor        TEXT,
     reason       TEXT,
-    reference    TEXT
+    reference    TEXT,
+    -- Nobody looks for a line but in its organization: each index more is written with each charge.
+    PRIMARY KEY (organization, seq)
 );
 
-CREATE INDEX tollgate_entries_of_organization ON tollgate_entries (organization, seq);
 CREATE UNIQUE INDEX tollgate_entries_reference ON tollgate_entries (organization, reference)
     WHERE reference IS NOT NULL;
 

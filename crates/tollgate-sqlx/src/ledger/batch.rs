@@ -165,8 +165,11 @@ impl Batch {
         let organizations = sorted(ops.iter().filter_map(Op::organization));
         let requests = ops.iter().filter_map(Op::request);
         let names: Vec<_> = requests.filter_map(repeats::repeat_name).collect();
+        // Who holds names the organization; the holds of the others know theirs.
+        let others = ops.iter().filter(|op| op.request().is_none());
+        let others: Vec<String> = others.map(|op| rows::hex(op.hold_id())).collect();
         let mut reads = vec![
-            rows::lock_accounts(&organizations, &ids)?,
+            rows::lock_accounts(&organizations, &others)?,
             rows::select_holds(&ids)?,
         ];
         reads.extend(repeats::select(&names)?);
