@@ -135,7 +135,7 @@ pub(crate) enum Group {
     Explain(Explain),
     /// Moves everything from SQLite to PostgreSQL
     ///
-    /// Stop the app first. The database that is moved stays as it is; the target is checked, and
+    /// Stop the app first. The database that is moved keeps all that it has; the target is checked, and
     /// whatever ends this before it is done leaves it without a row.
     Move(Move),
     /// Prints completions for a shell

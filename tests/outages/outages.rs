@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
+use parking_lot::Mutex as Shared;
 use tokio::time::sleep;
 use tollgate::core::clock::{Clock as _, SystemClock};
 use tollgate::core::credits::Ledger as _;
 
 use super::*;
-use crate::support::unknown_secret;
 
 /// By how much a deadline may be missed: by half of those who wait, and by one of them where the
 /// machine is busy with other tests.
@@ -57,7 +56,7 @@ pub(super) struct Outage<'a> {
 }
 
 /// The answers to one kind of request, as they came.
-type Answers = Arc<Mutex<Vec<Asked>>>;
+type Answers = Arc<Shared<Vec<Asked>>>;
 
 /// Everybody who asks.
 struct Load {

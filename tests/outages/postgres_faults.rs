@@ -51,6 +51,7 @@ struct Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_its_store_serves_the_keys_that_it_knows_and_charges_once() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::new().await;
     let (mut report, mut durable) = (0, 0);
     for fault in FAULTS {

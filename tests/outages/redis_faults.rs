@@ -41,6 +41,7 @@ struct Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_its_redis_admits_its_share_or_refuses_and_charges_what_it_served() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::new().await;
     let asks = stage.asks();
     let mut served = 0;
