@@ -29,7 +29,7 @@ pub async fn once<D>(
         return Ok(None);
     }
     let failure = match make.await {
-        Ok(made) => return Ok(Some(made)),
+        Ok(demo) => return Ok(Some(demo)),
         Err(failure) => failure,
     };
     for _ in 0..LOOKS {
