@@ -47,7 +47,7 @@ pub(crate) fn watchlists() -> Result<Watchlists, Failure> {
 impl Demo {
     /// Makes the workspaces and their keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        demo::once(gate, &OrgId::new(ACTIVE)?, Self::new(gate)).await
+        demo::once(gate, &OrgId::new(ACTIVE)?, Box::pin(Self::new(gate))).await
     }
 
     async fn new(gate: &Gate) -> Result<Self, Failure> {

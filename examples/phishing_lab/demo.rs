@@ -47,7 +47,7 @@ fn last() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        demo::once(gate, &last()?, Self::new(gate)).await
+        demo::once(gate, &last()?, Box::pin(Self::new(gate))).await
     }
 
     async fn new(gate: &Gate) -> Result<Self, Failure> {

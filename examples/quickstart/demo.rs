@@ -34,7 +34,7 @@ fn pro() -> Result<OrgId, Failure> {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        demo::once(gate, &pro()?, Self::new(gate)).await
+        demo::once(gate, &pro()?, Box::pin(Self::new(gate))).await
     }
 
     async fn new(gate: &Gate) -> Result<Self, Failure> {

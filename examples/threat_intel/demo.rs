@@ -36,7 +36,7 @@ pub(crate) struct Demo {
 impl Demo {
     /// Makes the keys, unless an earlier start has.
     pub(crate) async fn make(gate: &Gate) -> Result<Option<Self>, Failure> {
-        demo::once(gate, &OrgId::new(PRO)?, Self::new(gate)).await
+        demo::once(gate, &OrgId::new(PRO)?, Box::pin(Self::new(gate))).await
     }
 
     async fn new(gate: &Gate) -> Result<Self, Failure> {
