@@ -11,6 +11,7 @@ use super::*;
 
 const LOOKUP: Duration = Duration::from_millis(500);
 const CHARGE: Duration = Duration::from_secs(1);
+const RATE: Duration = Duration::from_millis(50);
 /// Who has waited for the end of a charge when it begins waits for the next one too.
 const LASTS: Duration = Duration::from_millis(2_300);
 const GRANTED: u64 = 1_000_000;
@@ -55,7 +56,7 @@ async fn a_node_without_its_store_serves_the_keys_that_it_knows_and_charges_once
     let stage = Stage::new().await;
     let (mut report, mut durable) = (0, 0);
     for fault in FAULTS {
-        let asks = stage.asks().await;
+        let asks = stage.asks(fault).await;
         let what = format!("Postgres: {fault:?}");
         let outage = Outage {
             what: &what,
@@ -141,7 +142,12 @@ impl Stage {
     }
 
     /// What is asked while the store is away, with new keys each time.
-    async fn asks(&self) -> Vec<Asks> {
+    async fn asks(&self, fault: Fault) -> Vec<Asks> {
+        // Who waits for Redis too waits for one after the other.
+        let rates = match fault {
+            Fault::Everything => RATE,
+            _ => Duration::ZERO,
+        };
         let known = |n: usize| self.keys.iter().cycle().take(n).cloned();
         let asks = |what, path, keys: Vec<Key>, deadline| Asks {
             what,
@@ -151,7 +157,7 @@ impl Stage {
             is_new: false,
             well: 200,
             meanwhile: 503,
-            deadline,
+            deadline: rates + deadline,
         };
         let mut new = Vec::new();
         for _ in 0..4 {
