@@ -24,7 +24,7 @@ pub(crate) struct Move {
         hide_env_values = true
     )]
     to: String,
-    /// Counts what there is, looks at the target, and writes nothing
+    /// Counts what there is, looks at the target, and moves nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -63,8 +63,8 @@ impl Move {
         list.end()?;
         if !self.dry_run {
             note(
-                "the old database is as it was, and nobody is to use it any more: start the app \
-                 on the new one",
+                "the old database has all that it had, and nobody is to use it any more: start the \
+                 app on the new one",
             );
         }
         Ok(())
