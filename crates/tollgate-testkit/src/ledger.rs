@@ -1,7 +1,7 @@
 //! What every [`Ledger`] must do. Whatever happens: settled + held ≤ granted.
 //!
 //! [`ledger_contract!`](crate::ledger_contract) makes one test of each case; those of
-//! [`allowances`], [`books`] and [`repeats`] are in it. [`sequences`] tries what no case thought of.
+//! [`allowances`], [`books`], [`deadlines`] and [`repeats`] are in it. [`sequences`] tries what no case thought of.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::missing_panics_doc,
@@ -10,7 +10,7 @@
 )]
 
 use tollgate_core::credits::{
-    Balance, Extension, Grant, HoldAnswer, HoldRequest, Ledger, MAX_CREDITS, Settle, Settlement,
+    Balance, Extension, Grant, HoldAnswer, Ledger, MAX_CREDITS, Settle, Settlement,
 };
 use tollgate_core::error::StoreErrorKind;
 
@@ -19,6 +19,7 @@ use crate::records::{at, change, hold_id, hold_request, org};
 
 pub mod allowances;
 pub mod books;
+pub mod deadlines;
 mod model;
 mod operation;
 pub mod repeats;
@@ -47,15 +48,19 @@ macro_rules! ledger_contract {
             a_void_after_a_settle_changes_nothing,
             a_settle_after_a_void_changes_nothing,
             a_void_before_its_hold_leaves_a_tombstone,
+            a_tombstone_needs_no_wallet,
+            a_hold_that_is_asked_for_by_another_organization_is_the_first_ones,
+            wallets_are_apart,
+            the_last_credits_are_charged_exactly_once,
+            concurrent_calls_with_one_id_hold_once_and_charge_once,
+        }
+        $crate::__contract_tests! { ledger_deadlines, $make;
             an_extension_raises_a_hold_and_never_lowers_it,
             an_extension_beyond_the_wallet_changes_nothing,
             a_hold_that_has_ended_is_not_extended,
             holds_past_their_deadline_expire,
             no_more_holds_expire_than_asked,
             a_settle_after_the_expiry_is_fenced,
-            wallets_are_apart,
-            the_last_credits_are_charged_exactly_once,
-            concurrent_calls_with_one_id_hold_once_and_charge_once,
         }
         $crate::__contract_tests! { ledger_allowances, $make;
             an_allowance_is_granted_once_a_month,
@@ -314,92 +319,29 @@ pub async fn a_void_before_its_hold_leaves_a_tombstone<L: Ledger>(ledger: &L) {
     wallet(ledger, 10, 0, 0).await;
 }
 
-/// `to` is what the hold has in all.
-pub async fn an_extension_raises_a_hold_and_never_lowers_it<L: Ledger>(ledger: &L) {
-    granted(ledger, 10).await;
-    hold(ledger, 1, 2, 2).await;
-    let extend = |to| ledger.extend(extending(1, to));
-    assert_eq!(extend(6).await.unwrap(), held(6, 4));
-    assert_eq!(extend(6).await.unwrap(), held(6, 4));
-    assert_eq!(extend(1).await.unwrap(), held(6, 4));
-    wallet(ledger, 10, 0, 6).await;
-    let settled = Settlement::Settled { charged: 6 };
-    assert_eq!(settle(ledger, 1, 9).await, settled);
-    wallet(ledger, 10, 6, 0).await;
+/// Who never had a credit may void all the same.
+pub async fn a_tombstone_needs_no_wallet<L: Ledger>(ledger: &L) {
+    void(ledger, 1).await;
+    void(ledger, 1).await;
+    assert_eq!(settle(ledger, 1, 0).await, ended(0));
+    let extended = ledger.extend(extending(1, 0)).await;
+    assert_eq!(extended.unwrap_err().kind(), StoreErrorKind::NotFound);
+    let late = ledger.hold(&hold_request(1, "other", 0, 0)).await;
+    assert_eq!(late.unwrap_err().kind(), StoreErrorKind::Conflict);
+    wallet(ledger, 0, 0, 0).await;
 }
 
-/// An extension is held whole or not at all.
-pub async fn an_extension_beyond_the_wallet_changes_nothing<L: Ledger>(ledger: &L) {
-    granted(ledger, 10).await;
-    hold(ledger, 1, 2, 2).await;
-    let refused = HoldAnswer::Insufficient { available: 8 };
-    for to in [11, MAX_CREDITS + 1, u64::MAX] {
-        assert_eq!(ledger.extend(extending(1, to)).await.unwrap(), refused);
-    }
-    wallet(ledger, 10, 0, 2).await;
-}
-
-/// There is nothing to raise.
-pub async fn a_hold_that_has_ended_is_not_extended<L: Ledger>(ledger: &L) {
-    granted(ledger, 10).await;
-    hold(ledger, 1, 2, 2).await;
-    settle(ledger, 1, 1).await;
-    for n in [1, 2] {
-        let error = ledger.extend(extending(n, 5)).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::NotFound);
-    }
-    wallet(ledger, 10, 1, 0).await;
-}
-
-/// A hold whose deadline is not after now ends without a charge.
-pub async fn holds_past_their_deadline_expire<L: Ledger>(ledger: &L) {
-    granted(ledger, 10).await;
-    hold(ledger, 1, 2, 2).await;
-    let later = HoldRequest {
-        deadline: at(120),
-        ..hold_request(2, "acme", 3, 3)
-    };
-    ledger.hold(&later).await.unwrap();
-    assert_eq!(ledger.expire(at(59), 10).await.unwrap(), 0);
-    wallet(ledger, 10, 0, 5).await;
-    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
-    wallet(ledger, 10, 0, 3).await;
-    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 0);
-}
-
-/// The sweeper decides how much it takes on at once.
-pub async fn no_more_holds_expire_than_asked<L: Ledger>(ledger: &L) {
-    granted(ledger, 10).await;
-    let other = Grant::new(org("other"), 10);
-    ledger.grant(other, change(0)).await.unwrap();
-    for n in 0..5 {
-        hold(ledger, n, 1, 1).await;
-        let other = hold_request(n + 10, "other", 1, 1);
-        ledger.hold(&other).await.unwrap();
-    }
-    assert_eq!(ledger.expire(at(60), 0).await.unwrap(), 0);
-    for ended in [4, 4, 2, 0] {
-        assert_eq!(ledger.expire(at(60), 4).await.unwrap(), ended);
-    }
-    wallet(ledger, 10, 0, 0).await;
-    assert_eq!(
-        ledger
-            .balance(&org("other"), at(1), None)
-            .await
-            .unwrap()
-            .held,
-        0
-    );
-}
-
-/// A settle that comes too late charges nothing.
-pub async fn a_settle_after_the_expiry_is_fenced<L: Ledger>(ledger: &L) {
+/// An id is of one hold, whoever asks.
+pub async fn a_hold_that_is_asked_for_by_another_organization_is_the_first_ones<L: Ledger>(
+    ledger: &L,
+) {
     granted(ledger, 10).await;
     hold(ledger, 1, 5, 5).await;
-    assert_eq!(ledger.expire(at(60), 10).await.unwrap(), 1);
-    assert_eq!(settle(ledger, 1, 5).await, ended(0));
-    void(ledger, 1).await;
-    wallet(ledger, 10, 0, 0).await;
+    let again = ledger.hold(&hold_request(1, "other", 3, 3)).await.unwrap();
+    assert_eq!(again, held(5, 0));
+    let charged = Settlement::Settled { charged: 4 };
+    assert_eq!(settle(ledger, 1, 4).await, charged);
+    wallet(ledger, 10, 4, 0).await;
 }
 
 /// Nobody pays for another.

@@ -44,7 +44,8 @@ pub mod key_store;
 pub mod ledger;
 #[doc(hidden)]
 pub use ledger::{
-    allowances as ledger_allowances, books as ledger_books, repeats as ledger_repeats,
+    allowances as ledger_allowances, books as ledger_books, deadlines as ledger_deadlines,
+    repeats as ledger_repeats,
 };
 pub mod limiter;
 pub mod quota_store;

@@ -159,7 +159,7 @@ impl<T> Touched<T> {
 impl Batch {
     /// Reads what the operations are about.
     pub(super) async fn read(session: &mut impl Session, ops: &[Op]) -> Result<Self, StoreError> {
-        let ids: Vec<String> = ops.iter().map(|op| rows::hex(op.hold_id())).collect();
+        let ids: Vec<HoldId> = ops.iter().map(Op::hold_id).collect();
         let requests = ops.iter().filter_map(Op::request);
         let charged = sorted(requests.map(|request| &request.organization));
         let organizations = sorted(ops.iter().filter_map(Op::organization));
@@ -167,7 +167,7 @@ impl Batch {
         let names: Vec<_> = requests.filter_map(repeats::repeat_name).collect();
         // Who holds names the organization; the holds of the others know theirs.
         let others = ops.iter().filter(|op| op.request().is_none());
-        let others: Vec<String> = others.map(|op| rows::hex(op.hold_id())).collect();
+        let others: Vec<HoldId> = others.map(Op::hold_id).collect();
         let mut reads = vec![
             rows::lock_accounts(&organizations, &others)?,
             rows::select_holds(&ids)?,
@@ -181,7 +181,7 @@ impl Batch {
                 accounts = rows::read_accounts(found.next().unwrap_or_default())?;
             }
             let holds = rows::read_holds(found.next().unwrap_or_default())?;
-            if !rows::are_locked(session.dialect(), &holds, &accounts) {
+            if !rows::are_locked(session.dialect(), &others, &holds, &accounts) {
                 rows::let_go(session).await?;
                 continue;
             }

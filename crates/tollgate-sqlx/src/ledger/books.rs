@@ -134,9 +134,8 @@ pub(super) async fn expire(
     if ids.is_empty() {
         return Ok(0);
     }
-    let hex: Vec<String> = ids.iter().copied().map(rows::hex).collect();
     // Another process may have ended some of them until their wallets are locked.
-    let reads = vec![rows::lock_accounts(&[], &hex)?, rows::select_holds(&hex)?];
+    let reads = vec![rows::lock_accounts(&[], &ids)?, rows::select_holds(&ids)?];
     let mut found = session.run(reads).await?.into_iter();
     let accounts = rows::read_accounts(found.next().unwrap_or_default())?;
     let mut batch = Batch::of(

@@ -142,9 +142,12 @@ impl Line {
     }
 }
 
-/// The holds of a batch; the first value is their ids.
-pub(super) fn select_holds(ids: &[String]) -> Result<Statement, StoreError> {
-    Ok(Statement::new(hold_sql::READ, values![json(&ids)?]))
+/// The holds of a batch.
+pub(super) fn select_holds(ids: &[HoldId]) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        hold_sql::READ,
+        values![json(&hex_all(ids))?],
+    ))
 }
 
 /// One hold, if there is one.
@@ -152,7 +155,7 @@ pub(super) async fn hold(
     session: &mut impl Session,
     id: HoldId,
 ) -> Result<Option<Hold>, StoreError> {
-    let read = select_holds(&[hex(id)])?;
+    let read = select_holds(&[id])?;
     let found = session.fetch_statement(read).await?.into_iter().next();
     found.map(|row| Ok(read_hold(row)?.1)).transpose()
 }
@@ -350,6 +353,11 @@ pub(super) fn on_rows<T: Serialize>(
 
 pub(super) fn hex(id: HoldId) -> String {
     hex_of(id.as_bytes())
+}
+
+/// What a statement on holds is given.
+fn hex_all(ids: &[HoldId]) -> Vec<String> {
+    ids.iter().copied().map(hex).collect()
 }
 
 /// Bytes as JSON can have them.

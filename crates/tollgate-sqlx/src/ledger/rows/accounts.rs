@@ -5,7 +5,7 @@ use tollgate_core::credits::{Account, Allowed, Balance};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::{Hold, on_rows};
+use super::{Hold, State, hex_all, on_rows};
 use crate::queries::wallets;
 use crate::rows::{from_json, json};
 use crate::session::{Dialect, Row, Session, Statement, corrupt, values};
@@ -13,9 +13,9 @@ use crate::session::{Dialect, Row, Session, Statement, corrupt, values};
 /// Locks and reads the accounts of organizations, and of the organizations of holds.
 pub(in crate::ledger) fn lock_accounts(
     organizations: &[&OrgId],
-    holds: &[String],
+    holds: &[HoldId],
 ) -> Result<Statement, StoreError> {
-    let values = values![json(&organizations)?, json(&holds)?];
+    let values = values![json(&organizations)?, json(&hex_all(holds))?];
     Ok(Statement::new(wallets::LOCK, values))
 }
 
@@ -63,16 +63,19 @@ pub(in crate::ledger) async fn let_go(session: &mut impl Session) -> Result<(), 
     session.execute(wallets::LET_GO, values![]).await.map(drop)
 }
 
-/// Whether the wallet of each hold is among those that were locked. A hold that was committed
-/// after wallets were looked for has one that nobody here has read, and which is not empty.
+/// Whether the wallet of each hold that may be changed is among those that were locked. A hold that
+/// was committed after wallets were looked for has one that nobody here has read, and which is not
+/// empty. One that has ended changes no more, and may be of an organization without a wallet.
 pub(in crate::ledger) fn are_locked(
     dialect: Dialect,
+    changed: &[HoldId],
     holds: &[(HoldId, Hold)],
     found: &[(OrgId, Account)],
 ) -> bool {
-    let organizations = holds.iter().map(|(_, hold)| &hold.organization);
-    let organizations: Vec<&OrgId> = organizations.collect();
-    missing(dialect, &organizations, found).is_empty()
+    let open = holds.iter().filter(|(_, hold)| hold.state == State::Open);
+    let mut unread =
+        open.filter(|(_, hold)| !missing(dialect, &[&hold.organization], found).is_empty());
+    !unread.any(|(id, _)| changed.contains(id))
 }
 
 /// Those whose wallets have to be made before they can be locked.
