@@ -26,6 +26,7 @@ use tollgate_sqlx::PostgresStore;
 
 use self::node::{Asked, Node, PATIENCE, acme, catalog, customer, grant, key_of, node, say, store};
 
+mod lag;
 #[path = "../it/nodes/node.rs"]
 mod node;
 mod outages;

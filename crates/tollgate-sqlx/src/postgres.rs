@@ -33,6 +33,7 @@ mod errors;
 mod feed;
 mod location;
 mod migrations;
+mod rights;
 mod settings;
 
 const LOOKUPS: u32 = 4;
@@ -131,6 +132,10 @@ impl PostgresOptions {
         first.execute(settings::OPENING).await.map_err(refused)?;
         settings::check(&mut first, &shown, self.may_lose).await?;
         migrations::run(&mut first, &shown, self.existing).await?;
+        // Who opens what exists may be somebody who only reads.
+        if !self.existing {
+            rights::check(&mut first, &shown).await?;
+        }
         first.close().await.map_err(refused)?;
         Ok(SqlStore::new(Postgres::new(&options), self.audit))
     }

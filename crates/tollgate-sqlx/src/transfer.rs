@@ -228,6 +228,9 @@ async fn copy(
         };
         after = Some(last.iter().take(table.key).cloned().collect());
         for row in &rows {
+            if let Some(refused) = table.refuses(row) {
+                return Err(TransferError::new(refused));
+            }
             sum.add(row);
         }
         for rows in tables::loads(&rows) {

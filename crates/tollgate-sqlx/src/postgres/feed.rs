@@ -46,12 +46,27 @@ impl Feed {
 
     pub(super) async fn told(&self) -> Told {
         let mut listener = self.listener.lock().await;
+        let told = listener.told(&self.pool);
+        let Ok(told) = self.pool.close_event().do_until(told).await else {
+            drop(listener);
+            return std::future::pending().await;
+        };
+        told
+    }
+
+    pub(super) async fn close(&self) {
+        // Whoever waits to be told lets go of the listener at this. Its connection is still in its
+        // hands, and the pool would wait for it for ever.
+        let closed = self.pool.close();
+        self.listener.lock().await.connected = None;
+        closed.await;
+    }
+}
+
+impl Listener {
+    async fn told(&mut self, pool: &PgPool) -> Told {
         loop {
-            if self.pool.is_closed() {
-                drop(listener);
-                return std::future::pending().await;
-            }
-            if let Some(connected) = &mut listener.connected {
+            if let Some(connected) = &mut self.connected {
                 match connected.try_recv().await {
                     Ok(Some(_)) => {
                         // Those who are behind it are about the same reading.
@@ -61,56 +76,48 @@ impl Feed {
                     Ok(None) => {}
                     Err(error) => tracing::debug!(%error, "the listener's connection broke"),
                 }
-                listener.connected = None;
-                listener.is_explained = false;
+                self.connected = None;
+                self.is_explained = false;
                 tracing::warn!("lost the connection that tells of changes; they are asked for");
                 continue;
             }
-            match self.connect().await {
+            match connect(pool).await {
                 Ok(connected) => {
-                    listener.connected = Some(connected);
-                    if std::mem::replace(&mut listener.was_connected, true) {
+                    self.connected = Some(connected);
+                    if std::mem::replace(&mut self.was_connected, true) {
                         tracing::warn!("PostgreSQL tells of changes again");
                         return Told::Again;
                     }
                 }
                 Err(error) => {
                     tracing::debug!(%error, "cannot listen for changes; will try again");
-                    if !std::mem::replace(&mut listener.is_explained, true) {
-                        self.explain().await;
+                    if !std::mem::replace(&mut self.is_explained, true) {
+                        explain(pool).await;
                     }
                     sleep(RETRY).await;
                 }
             }
         }
     }
+}
 
-    async fn connect(&self) -> Result<PgListener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
-        Ok(listener)
-    }
+async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
 
-    /// A pool says only that it waited in vain.
-    async fn explain(&self) {
-        let options = self.pool.connect_options();
-        let connecting = PgConnection::connect_with(&options);
-        let why = match timeout(CONNECT, connecting).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(error)) => reason(&error),
-            Err(_) => "it does not answer".to_owned(),
-        };
-        tracing::warn!(why, "cannot connect to PostgreSQL; tries until it can");
-    }
-
-    pub(super) async fn close(&self) {
-        // Whoever waits to be told lets go of the connection at this. If nobody waits any more, it
-        // is still in the listener's hands, and the pool would wait for it for ever.
-        let closed = self.pool.close();
-        self.listener.lock().await.connected = None;
-        closed.await;
-    }
+/// A pool says only that it waited in vain.
+async fn explain(pool: &PgPool) {
+    let options = pool.connect_options();
+    let connecting = PgConnection::connect_with(&options);
+    let why = match timeout(CONNECT, connecting).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => reason(&error),
+        Err(_) => "it does not answer".to_owned(),
+    };
+    tracing::warn!(why, "cannot connect to PostgreSQL; tries until it can");
 }
 
 impl fmt::Debug for Feed {

@@ -6,7 +6,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::{LOCK_CHANGES, cause, reason};
+use super::{LOCK_CHANGES, cause, reason, rights};
 use crate::open::OpenError;
 
 /// Each is applied once, in order; one that was released is never edited.
@@ -54,7 +54,7 @@ pub(super) async fn run(
     }
     transaction.execute(LOCK_TABLES).await.map_err(refused)?;
     if !is_made(&mut transaction).await.map_err(refused)? {
-        if let Some(lack) = lack(&mut transaction).await.map_err(refused)? {
+        if let Some(lack) = rights::to_make(&mut transaction).await.map_err(refused)? {
             return Err(OpenError::new(format!("{shown} {lack}")));
         }
         if existing {
@@ -87,25 +87,6 @@ async fn is_made(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT to_regclass('tollgate_migrations') IS NOT NULL")
         .fetch_one(connection)
         .await
-}
-
-/// Why no tables can be made, if that is known before.
-async fn lack(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
-    let asked = "SELECT current_schema()::text, current_setting('search_path'), current_user::text, \
-         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
-    let (schema, path, user, may): (Option<String>, String, String, bool) =
-        sqlx::query_as(asked).fetch_one(connection).await?;
-    Ok(match schema {
-        None => Some(format!(
-            "has no schema of the search path `{path}`; make one with `CREATE SCHEMA`, or name \
-             another in the URL: `?options[search_path]=…`"
-        )),
-        Some(schema) if !may => Some(format!(
-            "does not let `{user}` make tables in the schema `{schema}`; `GRANT CREATE ON SCHEMA \
-             {schema} TO {user}` does"
-        )),
-        Some(_) => None,
-    })
 }
 
 /// Applies what is missing, and says which version the database is at then.

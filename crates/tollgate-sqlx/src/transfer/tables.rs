@@ -235,6 +235,24 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Why PostgreSQL has no place for a row: it has no NUL in a text.
+    pub(super) fn refuses(&self, row: &[Value]) -> Option<String> {
+        let has_nul = |value: &Value| matches!(value, Value::Text(text) if text.contains('\0'));
+        let column = row.iter().position(has_nul)?;
+        let (column, _) = self.columns.get(column)?;
+        let key = row.iter().take(self.key).map(one);
+        let key = serde_json::Value::Array(key.collect());
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let names = names.get(..self.key)?.join(", ");
+        Some(format!(
+            "`{}` has a row, ({names}) = {key}, whose `{column}` has a NUL, for which PostgreSQL has \
+             no text; correct it in the old database",
+            self.name
+        ))
+    }
+}
+
 /// Rows as many statements take them: each as much as a slow line carries in a moment.
 pub(super) fn loads(rows: &[Vec<Value>]) -> impl Iterator<Item = &[Vec<Value>]> {
     const MOST: usize = 1 << 20;

@@ -256,7 +256,8 @@ mod postgres {
         let error = transfer.run(&to, |_| {}).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`tollgate_key_requests` cannot be copied"
+            "`tollgate_key_requests` has a row, (organization, actor, name) = \
+             [\"org-1\",\"a\",\"\\u0000\"], whose `name` has a NUL, for which PostgreSQL has no text; correct it in the old database"
         );
         to.check_empty().await.unwrap();
         write(&from, &["UPDATE tollgate_key_requests SET name = 'b'"]).await;

@@ -201,3 +201,27 @@ async fn a_store_closes_once_nobody_waits_to_be_told_any_more() {
     listen(&ours, &theirs, &mut 0).await;
     timeout(PATIENCE, theirs.close()).await.unwrap();
 }
+
+/// Nor does one whose server is gone: whoever waits for a connection, or finds out why there is
+/// none, stops at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_without_its_server_closes_while_somebody_waits_to_be_told() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    for lost_for in [100, 2_100, 4_100].map(Duration::from_millis) {
+        let proxy = Proxy::before(server.port()).await;
+        let (ours, theirs) = (open(&url).await, open(&proxy.url_for(&url)).await);
+        listen(&ours, &theirs, &mut 0).await;
+        // Its connection is gone, and the next one is never answered.
+        proxy.cut();
+        sleep(Duration::from_millis(50)).await;
+        proxy.black_hole();
+        let waits = tokio::spawn(theirs.told().into_future());
+        sleep(lost_for).await;
+        let began = steady();
+        timeout(PATIENCE, theirs.close()).await.unwrap();
+        let took = steady().since(began);
+        assert!(took < Duration::from_secs(1), "{lost_for:?}: {took:?}");
+        waits.abort();
+    }
+}

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::net::TcpListener;
 
+use tollgate_core::change::ChangeFeed;
 use tollgate_core::credits::{Grant, Ledger};
 use tollgate_servers::Postgres;
 use tollgate_sqlx::{AnyStore, OpenError, PostgresOptions, PostgresStore};
@@ -225,6 +226,38 @@ async fn a_place_where_no_tables_can_be_made_is_told_with_its_remedy() {
             assert!(!error.is_missing() && error.source().is_none());
         }
     }
+}
+
+/// Before the first charge finds it out. What the sentence says to do is enough.
+#[tokio::test]
+async fn a_role_that_may_not_write_is_refused_until_it_may() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    open(&url).await.close().await;
+    let role = "CREATE ROLE clerk LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk; \
+         GRANT INSERT, UPDATE, DELETE ON tollgate_audit TO clerk";
+    server.query(&url, role).unwrap();
+    let clerk = url.replacen("postgres@", "clerk@", 1);
+    let options = || PostgresOptions::new(&clerk).allow_lost_commits();
+    let told = sentence(&options().open().await.unwrap_err());
+    // All but the two that it names or was given.
+    let more = tables(server, &url, "public").len() - 2;
+    let (lack, remedy) = told.split_once("; `").unwrap();
+    assert!(
+        lack.ends_with(&format!(
+            "does not let `clerk` read and write `tollgate_changes` and {more} more of its tables"
+        )),
+        "{lack}"
+    );
+    // Who only looks may.
+    let reads = options().existing().open().await.unwrap();
+    assert_eq!(reads.newest().await.unwrap(), 0);
+    server
+        .query(&url, remedy.strip_suffix("` does").unwrap())
+        .unwrap();
+    let works = options().open().await.unwrap();
+    let grant = Grant::new(org("acme"), 1);
+    assert_eq!(works.grant(grant, change(0)).await.unwrap().granted, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
