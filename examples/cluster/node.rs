@@ -31,7 +31,7 @@ pub(crate) const REPORT_CREDITS: u64 = 1;
 
 /// In place of 50 ms: servers, nodes and whoever asks share the processors of one machine, and one
 /// that is busy is no reason to count alone.
-const DEADLINE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_millis(500);
 
 /// Serves until the standard input ends.
 ///

@@ -30,7 +30,9 @@ pub(crate) fn kit(catalog: Catalog) -> TestGateBuilder {
 
 /// A database of its own.
 fn postgres() -> PostgresStore {
-    let options = PostgresOptions::new(Postgres::shared().fresh()).allow_lost_commits();
+    let options = PostgresOptions::new(Postgres::shared().fresh())
+        .allow_lost_commits()
+        .by_the_callers_time();
     let (tell, told) = mpsc::channel();
     CONNECTIONS.spawn(async move { tell.send(options.open().await) });
     told.recv().unwrap().unwrap()

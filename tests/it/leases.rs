@@ -189,6 +189,21 @@ async fn a_store_that_hangs_keeps_no_lease_from_being_given_back() {
     assert_eq!(app.balance("acme").held, 0);
 }
 
+/// It may have been granted: nobody would give it back before its time is over.
+#[tokio::test]
+async fn a_lease_whose_answer_was_lost_is_voided() {
+    let app = app().await;
+    app.grant("acme", 10).await;
+    let key = app.key("acme", []).await;
+    app.faults.set(Operation::Hold, Fault::LoseReply);
+    assert_eq!(app.get("/").key(&key).status().await, 503);
+    app.faults.set_all(Fault::None);
+    eventually("it is voided", async || app.balance("acme").held == 0).await;
+    assert_eq!(app.get("/").key(&key).status().await, 200);
+    app.gate.shutdown().await;
+    assert_eq!((app.charged("acme"), app.balance("acme").held), (3, 0));
+}
+
 #[tokio::test]
 async fn a_ledger_that_hung_once_is_asked_again() {
     let app = app().await;

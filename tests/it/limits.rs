@@ -1,7 +1,7 @@
 //! Who is counted with whom, and what becomes of a flood.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tollgate::access::{authenticated, public};
@@ -302,6 +302,7 @@ struct Shaky {
     inner: LocalLimiter,
     down: Arc<AtomicBool>,
     late: bool,
+    peeks: Arc<AtomicU64>,
 }
 
 impl Limiter for Shaky {
@@ -322,26 +323,33 @@ impl Limiter for Shaky {
     }
 
     fn peek(&self, take: &Take<'_>) -> Reply<Tally> {
+        self.peeks.fetch_add(1, Ordering::Relaxed);
         self.inner.peek(take)
     }
 }
 
+/// Who was refused for it is not told of a quota in place of the rate, and waits no second time.
 #[tokio::test]
 async fn a_limiter_that_is_down_is_a_503_and_uses_up_no_quota() {
     for late in [false, true] {
-        let down = Arc::new(AtomicBool::new(true));
+        let (down, peeks) = (Arc::new(AtomicBool::new(true)), Arc::default());
         let limiter = Shaky {
             inner: LocalLimiter::new(),
             down: Arc::clone(&down),
             late,
+            peeks: Arc::clone(&peeks),
         };
         let app = TestApp::with(|gate| gate.limiter(limiter), routes).await;
         let limits = Limits::new()
             .with_rate(RateLimit::smooth(100, MINUTE).unwrap())
             .with_quota(QuotaLimit::new(2, QuotaPeriod::Day).unwrap());
         let key = app.key_with("acme", |key| key.limits(limits)).await;
-        for _ in 0..3 {
-            assert_eq!(app.get("/").key(&key).status().await, 503);
+        for n in 1..=3 {
+            let answer = app.get("/").key(&key).send().await;
+            assert_eq!(answer.status, 503);
+            assert!(!answer.headers.contains_key("x-ratelimit-limit"));
+            // Whether it will refuse, before the quota is taken.
+            assert_eq!(peeks.load(Ordering::Relaxed), n);
         }
         down.store(false, Ordering::Relaxed);
         for expected in [200, 200, 429] {

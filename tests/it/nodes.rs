@@ -22,6 +22,7 @@ use self::node::{Asked, Node, acme, catalog, customer, grant, key_of, node, rout
 mod node;
 mod postgres_and_redis;
 mod postgres_leases;
+mod postgres_restored;
 mod postgres_spreads;
 
 const KEYS: usize = 100;

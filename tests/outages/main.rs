@@ -24,7 +24,10 @@ use tollgate_redis::RedisOptions;
 use tollgate_servers::{Postgres, Redis};
 use tollgate_sqlx::PostgresStore;
 
-use self::node::{Asked, Node, PATIENCE, acme, catalog, customer, grant, key_of, node, say, store};
+use self::node::{
+    Asked, Node, PATIENCE, acme, catalog, customer, grant, key_of, node, say, store,
+    store_of_our_time,
+};
 
 mod lag;
 #[path = "../it/nodes/node.rs"]

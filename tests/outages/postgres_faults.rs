@@ -69,7 +69,7 @@ async fn a_node_without_its_store_serves_the_keys_that_it_knows_and_charges_once
         durable += good["/durable"];
     }
     stage.node.gate.shutdown().await;
-    let direct = store(&stage.url).await;
+    let direct = store_of_our_time(&stage.url).await;
     let settled = settled(&direct, &acme()).await;
     let of = |route: &str| charges(&stage.server, &stage.url, route);
     let (of_report, of_durable) = (of("GET /report"), of("GET /durable"));

@@ -59,7 +59,7 @@ async fn a_node_without_its_redis_admits_its_share_or_refuses_and_charges_what_i
     for node in &stage.nodes {
         node.gate.shutdown().await;
     }
-    let direct = store(&stage.url).await;
+    let direct = store_of_our_time(&stage.url).await;
     let settled = settled(&direct, &acme()).await;
     say(&format!(
         "through all of them: {served} served, {settled} charged"

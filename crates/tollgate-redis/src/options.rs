@@ -63,7 +63,8 @@ impl RedisOptions {
         self
     }
 
-    /// How long a decision waits for Redis, in place of 50 ms: 1 ms to 10 s.
+    /// How long a decision waits for Redis, in place of 50 ms: 1 ms to 10 s. Less than the gate's
+    /// `charge_deadline` (1 s), or requests are refused before this node counts by itself.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -5,7 +5,7 @@ use tollgate_core::error::StoreError;
 
 use crate::postgres::Postgres;
 use crate::session::{
-    Backend, Dialect, Row, Session, Sql, Statement, Transaction, Value, sealed::Sealed,
+    Backend, Dialect, Row, Session, Sql, Statement, Time, Transaction, Value, sealed::Sealed,
 };
 use crate::sqlite::Sqlite;
 
@@ -50,6 +50,10 @@ impl Backend for Any {
 
     fn dialect(&self) -> Dialect {
         either!(self, Self, it => it.dialect())
+    }
+
+    fn time(&self) -> Time {
+        either!(self, Self, it => it.time())
     }
 
     async fn read(&self) -> Result<Self::Read, StoreError> {

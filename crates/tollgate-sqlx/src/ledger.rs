@@ -79,8 +79,10 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
+        let time = self.backend.time();
         in_transaction!(self.charge, |transaction| books::expire(
             &mut transaction,
+            time,
             now,
             limit
         ))

@@ -22,7 +22,7 @@ use tollgate_core::change::Told;
 use tollgate_core::error::StoreError;
 
 use crate::open::OpenError;
-use crate::session::{Backend, Dialect, sealed::Sealed};
+use crate::session::{Backend, Dialect, Time, sealed::Sealed};
 use crate::store::{PostgresStore, SqlStore};
 use connection::{Connection, WriteTransaction};
 use feed::Feed;
@@ -46,6 +46,8 @@ const FIRST_CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(10);
 const CHARGE: Duration = Duration::from_secs(1);
 const CHANGE: Duration = Duration::from_secs(10);
+/// How long is waited for what is under way at the end. Nobody else waits for it longer.
+const CLOSE: Duration = Duration::from_secs(5);
 /// A connection that was not used for so long is tried before it is used again.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,7 @@ pub struct PostgresOptions {
     audit: AuditKey,
     existing: bool,
     may_lose: bool,
+    time: Time,
 }
 
 impl PostgresOptions {
@@ -78,6 +81,7 @@ impl PostgresOptions {
             audit: AuditKey::default(),
             existing: false,
             may_lose: false,
+            time: Time::Servers,
         }
     }
 
@@ -99,6 +103,13 @@ impl PostgresOptions {
     /// off): a crash of its machine may lose the last charges.
     pub const fn allow_lost_commits(mut self) -> Self {
         self.may_lose = true;
+        self
+    }
+
+    /// Ends holds by the time that each call tells, in place of the server's: for tests.
+    #[doc(hidden)]
+    pub const fn by_the_callers_time(mut self) -> Self {
+        self.time = Time::Callers;
         self
     }
 
@@ -137,7 +148,10 @@ impl PostgresOptions {
             rights::check(&mut first, &shown).await?;
         }
         first.close().await.map_err(refused)?;
-        Ok(SqlStore::new(Postgres::new(&options), self.audit))
+        Ok(SqlStore::new(
+            Postgres::new(&options, self.time),
+            self.audit,
+        ))
     }
 }
 
@@ -169,11 +183,13 @@ pub struct Postgres {
     charges: PgPool,
     changes: PgPool,
     feed: Feed,
+    time: Time,
 }
 
 impl Postgres {
-    fn new(options: &PgConnectOptions) -> Self {
+    fn new(options: &PgConnectOptions, time: Time) -> Self {
         Self {
+            time,
             lookups: pool(options, LOOKUPS, settings::LOOKUPS),
             charges: pool(options, CHARGES, settings::CHARGES),
             changes: pool(options, CHANGES, settings::CHANGES),
@@ -182,10 +198,18 @@ impl Postgres {
     }
 
     pub(crate) async fn close(&self) {
-        self.feed.close().await;
-        self.lookups.close().await;
-        self.charges.close().await;
-        self.changes.close().await;
+        let all = async {
+            tokio::join!(
+                self.feed.close(),
+                self.lookups.close(),
+                self.charges.close(),
+                self.changes.close(),
+            )
+        };
+        // Each connection says goodbye, which a server that hangs never takes.
+        if timeout(CLOSE, all).await.is_err() {
+            tracing::warn!("PostgreSQL does not answer; left its connections as they are");
+        }
     }
 
     async fn begin(
@@ -228,6 +252,10 @@ impl Backend for Postgres {
 
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
+    }
+
+    fn time(&self) -> Time {
+        self.time
     }
 
     async fn read(&self) -> Result<Connection, StoreError> {

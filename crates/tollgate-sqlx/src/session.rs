@@ -25,6 +25,9 @@ pub trait Backend: Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {
     /// Which of its statements it takes.
     fn dialect(&self) -> Dialect;
 
+    /// Whose clock holds end by.
+    fn time(&self) -> Time;
+
     /// Begins to read.
     fn read(&self) -> impl Future<Output = Result<Self::Read, StoreError>> + Send;
 
@@ -50,6 +53,16 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL's, whose writers lock rows.
     Postgres,
+}
+
+/// Whose clock holds end by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Time {
+    /// That of whoever asks: all are on one machine.
+    Callers,
+    /// The database's, so that nodes whose clocks differ do not end each other's holds.
+    Servers,
 }
 
 /// A text of this crate: one for all databases, or one for each.

@@ -12,7 +12,7 @@ use tollgate_core::change::Told;
 use tollgate_core::error::StoreError;
 
 use crate::open::{Location, OpenError};
-use crate::session::{Backend, Dialect, sealed::Sealed};
+use crate::session::{Backend, Dialect, Time, sealed::Sealed};
 use crate::store::{SqlStore, SqliteStore};
 use connection::{Borrowed, Connection, WriteTransaction};
 use writer::Writer;
@@ -171,6 +171,10 @@ impl Backend for Sqlite {
 
     fn dialect(&self) -> Dialect {
         Dialect::Sqlite
+    }
+
+    fn time(&self) -> Time {
+        Time::Callers
     }
 
     async fn read(&self) -> Result<Connection, StoreError> {

@@ -57,7 +57,8 @@ impl PostgresStore {
         PostgresOptions::new(url).open().await
     }
 
-    /// Waits for what is under way, and closes every connection. Later calls fail.
+    /// Waits for what is under way, and closes every connection; on PostgreSQL for 5 s at most, since a
+    /// server may hang. Later calls fail.
     pub async fn close(&self) {
         self.backend.close().await;
     }
@@ -76,7 +77,8 @@ impl AnyStore {
         AnyOptions::new(location).open().await
     }
 
-    /// Waits for what is under way, and closes every connection. Later calls fail.
+    /// Waits for what is under way, and closes every connection; on PostgreSQL for 5 s at most, since a
+    /// server may hang. Later calls fail.
     pub async fn close(&self) {
         match &self.backend {
             Any::Sqlite(it) => it.close().await,

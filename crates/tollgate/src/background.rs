@@ -219,7 +219,7 @@ async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
         let asked = gate.feed().since(after, BATCH);
         let changes = within(gate.clock(), DEADLINE, "the change feed", asked).await?;
         let Some(newest) = changes.last().map(|change| change.seq) else {
-            return Ok(());
+            return look_back(gate, after).await;
         };
         for change in &changes {
             gate.keys().changed(
@@ -230,6 +230,22 @@ async fn read_feed(gate: &Gate) -> Result<(), StoreError> {
         }
         seen.fetch_max(newest, Ordering::AcqRel);
     }
+}
+
+/// A store that was restored, or failed over to a standby that lacked the last commits, numbers
+/// its changes anew: what comes next would be taken for old.
+async fn look_back(gate: &Gate, seen: u64) -> Result<(), StoreError> {
+    let asked = gate.feed().newest();
+    let newest = within(gate.clock(), DEADLINE, "the change feed", asked).await?;
+    if newest >= seen {
+        return Ok(());
+    }
+    tracing::warn!(
+        seen,
+        newest,
+        "the store has lost changes that were seen before; every copy is doubted"
+    );
+    begin_feed_anew(gate).await
 }
 
 /// Writes what was counted. What cannot be written is tried again with the next batch; if only

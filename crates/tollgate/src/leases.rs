@@ -216,18 +216,21 @@ impl Leases {
         let answer = match within(&*self.clock, DEADLINE, "the ledger", reply) {
             Reply::Now(answer) => {
                 state.landed(&sent, answer.as_ref(), asked);
+                drop(state);
+                self.void_unanswered(sent, answer.is_err());
                 return Reply::Now(answer);
             }
             Reply::Later(answer) => answer,
         };
-        let (shared, landing) = (Arc::clone(&self.state), organization.clone());
+        let (this, landing) = (self.clone(), organization.clone());
         let flight: BoxFuture<_> = Box::pin(async move {
             let answer = AssertUnwindSafe(answer).catch_unwind().await;
             let answer = answer.unwrap_or_else(|_| Err(panicked()));
-            let mut state = shared.lock();
+            let mut state = this.state.lock();
             state.flights.remove(&landing);
             state.landed(&sent, answer.as_ref(), asked);
             drop(state);
+            this.void_unanswered(sent, answer.is_err());
             answer
         });
         let flight = flight.shared();
@@ -235,6 +238,22 @@ impl Leases {
         drop(state);
         self.spawn_driver(flight.clone());
         Reply::later(flight)
+    }
+
+    /// Voids a lease that may have been granted though nobody was told so: its credits would be
+    /// missing until its time is over.
+    fn void_unanswered(&self, sent: Sent, failed: bool) {
+        let (true, Sent::Lease(lease)) = (failed, sent) else {
+            return;
+        };
+        let this = self.clone();
+        (self.spawn)(Box::pin(async move {
+            let at = this.clock.now().wall;
+            let voided = this.ledger.void(lease.id, &lease.organization, at);
+            if let Err(error) = this.asked(voided).await {
+                tracing::debug!(hold.id = %lease.id, %error, "could not void a lease; the sweeper will");
+            }
+        }));
     }
 
     /// Raises what a request has, as often as others take what was meant for it.

@@ -338,22 +338,25 @@ impl<'a> Case<'a> {
         } = self.rates();
         match within(&**clock, *deadline, "the rate limiter", limiter.take(&take)) {
             Reply::Now(Ok(tally)) => self.conclude(passage, subject, tally, Some(quotas)).into(),
-            Reply::Now(Err(error)) => Reply::failed(self.give_up(subject, &error)),
+            Reply::Now(Err(error)) => Reply::failed(self.give_up(passage, subject, &error)),
             Reply::Later(tally) => {
                 let waiting = self.waiting(subject);
                 Reply::later(async move {
                     let (case, subject) = (waiting.case(), &waiting.subject);
-                    let tally = tally.await.map_err(|error| case.give_up(subject, &error))?;
-                    let conclude =
-                        |passage: &mut _| case.conclude(passage, subject, tally, Some(quotas));
-                    waiting.ticket.with(conclude)
+                    let tally = tally.await;
+                    waiting.ticket.with(|passage| match tally {
+                        Ok(tally) => case.conclude(passage, subject, tally, Some(quotas)),
+                        Err(error) => Err(case.give_up(passage, subject, &error)),
+                    })
                 })
             }
         }
     }
 
-    fn give_up(&self, subject: &Subject, error: &StoreError) -> Denial {
+    fn give_up(&self, passage: &mut Passage, subject: &Subject, error: &StoreError) -> Denial {
         self.put_back(subject);
+        // Whoever has waited for the limiter does not wait once more, for what it would tell.
+        passage.rates = Some(RateReport::default());
         Denial::unavailable(error)
     }
 

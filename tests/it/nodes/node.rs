@@ -34,6 +34,12 @@ pub(crate) async fn store(url: &str) -> PostgresStore {
     options.open().await.unwrap()
 }
 
+/// One whose holds end by the time that its callers tell.
+pub(crate) async fn store_of_our_time(url: &str) -> PostgresStore {
+    let options = PostgresOptions::new(url).allow_lost_commits();
+    options.by_the_callers_time().open().await.unwrap()
+}
+
 /// A request, and when its answer came.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {

@@ -7,6 +7,7 @@ use tollgate::core::credits::{Balance, Ledger as _};
 use tollgate_testkit::clock::{ManualClock, START};
 use tollgate_testkit::faults::{Fault, Faults, FaultyStore, Operation};
 
+use super::node::store_of_our_time;
 use super::*;
 use crate::support::eventually;
 
@@ -38,7 +39,7 @@ struct Site {
 impl Site {
     async fn new(plan: Plan) -> Self {
         let url = Postgres::shared().fresh();
-        let store = store(&url).await;
+        let store = store_of_our_time(&url).await;
         let mut site = Self {
             url,
             key: String::new(),
@@ -55,7 +56,7 @@ impl Site {
     async fn node(&self) -> Leasing {
         let clock = ManualClock::new();
         let shared: Arc<ManualClock> = Arc::new(clock.clone());
-        let store = FaultyStore::new(store(&self.url).await, shared.clone());
+        let store = FaultyStore::new(store_of_our_time(&self.url).await, shared.clone());
         let faults = store.faults();
         let gate = Gate::builder(catalog(self.plan.clone()))
             .store(store)

@@ -13,7 +13,8 @@ use tollgate_core::id::{HoldId, OrgId};
 use super::queue::Tell;
 use super::repeats::{self, StoredRepeat};
 use super::rows::{self, Hold, Line, State};
-use crate::session::{Session, Statement};
+use crate::queries::holds as hold_sql;
+use crate::session::{Session, Statement, Time, values};
 
 #[cfg(test)]
 mod tests;
@@ -123,6 +124,8 @@ pub(super) struct Batch {
     freed_repeats: Vec<HoldId>,
     lines: Vec<Line>,
     answers: Vec<Result<Answer, StoreError>>,
+    /// What time it is for the database, where holds end by its clock.
+    now: Option<Timestamp>,
 }
 
 /// How often a batch is read whose holds were begun meanwhile.
@@ -158,7 +161,11 @@ impl<T> Touched<T> {
 
 impl Batch {
     /// Reads what the operations are about.
-    pub(super) async fn read(session: &mut impl Session, ops: &[Op]) -> Result<Self, StoreError> {
+    pub(super) async fn read(
+        session: &mut impl Session,
+        time: Time,
+        ops: &[Op],
+    ) -> Result<Self, StoreError> {
         let ids: Vec<HoldId> = ops.iter().map(Op::hold_id).collect();
         let requests = ops.iter().filter_map(Op::request);
         let charged = sorted(requests.map(|request| &request.organization));
@@ -172,6 +179,9 @@ impl Batch {
             rows::lock_accounts(&organizations, &others)?,
             rows::select_holds(&ids)?,
         ];
+        if time == Time::Servers {
+            reads.push(Statement::new(hold_sql::NOW, values![]));
+        }
         reads.extend(repeats::select(&names)?);
         for _ in 0..READS {
             let mut found = session.run(reads.clone()).await?.into_iter();
@@ -186,6 +196,9 @@ impl Batch {
                 continue;
             }
             let mut this = Self::of(holds, accounts);
+            if time == Time::Servers {
+                this.now = Some(rows::read_now(found.next().unwrap_or_default())?);
+            }
             for row in found.next().unwrap_or_default() {
                 let (name, repeat) = repeats::read(row, &names)?;
                 this.repeats.insert(name, repeat);
@@ -312,15 +325,17 @@ impl Batch {
         self.lines.extend(lines);
         let available = after.balance.available();
         *account.touch() = after;
+        let mut request = request.clone();
+        request.deadline = self.deadline(request.deadline, request.at);
         self.holds
-            .insert(request.id, Touched::read(Hold::open(request, credits)));
-        if let Some(name) = repeats::repeat_name(request)
+            .insert(request.id, Touched::read(Hold::open(&request, credits)));
+        if let Some(name) = repeats::repeat_name(&request)
             && let Some(idempotency) = &request.idempotency
         {
             let running = StoredRepeat::running(idempotency);
             self.repeats.insert(name, running);
         }
-        self.opened.push((request.clone(), credits));
+        self.opened.push((request, credits));
         Ok(HoldAnswer::Held { credits, available })
     }
 
@@ -341,7 +356,14 @@ impl Batch {
         })
     }
 
+    /// The end of a hold by the clock that all go by, of one that was asked for at this point.
+    fn deadline(&self, deadline: Timestamp, asked: Timestamp) -> Timestamp {
+        let now = self.now.map(|now| now.after(deadline.since(asked)));
+        now.unwrap_or(deadline)
+    }
+
     fn extend(&mut self, extension: &Extension) -> Result<HoldAnswer, StoreError> {
+        let deadline = self.deadline(extension.deadline, extension.at);
         let open = self.holds.get_mut(&extension.id);
         let Some(hold) = open.filter(|hold| hold.row.state == State::Open) else {
             return Err(StoreError::not_found("the hold has ended"));
@@ -366,7 +388,7 @@ impl Batch {
         let hold = hold.touch();
         hold.credits = hold.credits.saturating_add(more);
         hold.owed = hold.owed.max(extension.owed).min(hold.credits);
-        hold.deadline = hold.deadline.max(Some(extension.deadline));
+        hold.deadline = hold.deadline.max(Some(deadline));
         Ok(HoldAnswer::Held {
             credits: hold.credits,
             available,

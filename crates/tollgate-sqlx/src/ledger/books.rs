@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::rows::{self, Hold, Line, State};
 use crate::audit::Mutation;
 use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
-use crate::session::{Session, values};
+use crate::session::{Session, Time, values};
 
 pub(super) async fn grant(
     session: &mut impl Session,
@@ -124,9 +124,14 @@ pub(super) async fn refund(
 /// Ends holds that are due, charging what is owed of them.
 pub(super) async fn expire(
     session: &mut impl Session,
+    time: Time,
     now: Timestamp,
     limit: u32,
 ) -> Result<u64, StoreError> {
+    let now = match time {
+        Time::Callers => now,
+        Time::Servers => rows::read_now(session.fetch(hold_sql::NOW, values![]).await?)?,
+    };
     let due = session.fetch(hold_sql::DUE, values![now, limit]).await?;
     let due = due.into_iter().map(|mut row| row.take());
     let due = due.collect::<Result<Vec<[u8; 16]>, _>>()?;

@@ -14,7 +14,7 @@ use tollgate_core::error::{StoreError, StoreErrorKind};
 use tollgate_core::reply::Reply;
 
 use super::batch::{Batch, Op};
-use crate::session::{Backend, Transaction};
+use crate::session::{Backend, Time, Transaction};
 
 /// How many operations share a transaction at most.
 const MOST_AT_ONCE: usize = 512;
@@ -123,7 +123,7 @@ impl Drop for Lead {
 /// what one of them does, each is tried alone, so that nobody else suffers. One that met what
 /// another node did at that moment finds it done then.
 async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
-    match write(transaction, &ops).await {
+    match write(transaction, backend.time(), &ops).await {
         Ok(batch) => batch.tell(ops),
         Err(error) if is_about_one(&error) => {
             for op in ops {
@@ -145,11 +145,16 @@ fn is_about_one(error: &StoreError) -> bool {
 }
 
 async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
-    write(backend.charge().await?, std::slice::from_ref(op)).await
+    let transaction = backend.charge().await?;
+    write(transaction, backend.time(), std::slice::from_ref(op)).await
 }
 
-async fn write(mut transaction: impl Transaction, ops: &[Op]) -> Result<Batch, StoreError> {
-    let mut batch = Batch::read(&mut transaction, ops).await?;
+async fn write(
+    mut transaction: impl Transaction,
+    time: Time,
+    ops: &[Op],
+) -> Result<Batch, StoreError> {
+    let mut batch = Batch::read(&mut transaction, time, ops).await?;
     batch.decide(ops);
     let writes = batch.writes()?;
     if batch.is_flat() {

@@ -150,6 +150,15 @@ pub(super) fn select_holds(ids: &[HoldId]) -> Result<Statement, StoreError> {
     ))
 }
 
+/// What time it is for the database.
+pub(super) fn read_now(rows: Vec<Row>) -> Result<Timestamp, StoreError> {
+    let row = rows.into_iter().next();
+    row.map_or_else(
+        || Err(corrupt("the database has no clock")),
+        |mut row| row.take(),
+    )
+}
+
 /// One hold, if there is one.
 pub(super) async fn hold(
     session: &mut impl Session,

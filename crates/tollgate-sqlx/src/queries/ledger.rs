@@ -81,6 +81,10 @@ pub(crate) mod wallets {
 pub(crate) mod holds {
     use crate::session::Sql;
 
+    /// What time it is for all who share the database, also late in a transaction.
+    pub(crate) const NOW: &str =
+        "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
     /// The order in which `ledger::rows::read_hold` reads.
     macro_rules! columns {
         () => {

@@ -36,7 +36,7 @@ async fn open(location: &str) -> AnyStore {
     let options = match AnyOptions::new(location) {
         AnyOptions::Postgres(_) => {
             let options = PostgresOptions::new(location);
-            AnyOptions::Postgres(options.allow_lost_commits())
+            AnyOptions::Postgres(options.allow_lost_commits().by_the_callers_time())
         }
         sqlite => sqlite,
     };

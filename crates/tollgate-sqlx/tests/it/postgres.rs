@@ -10,6 +10,7 @@ use tollgate_core::clock::{Clock, Steady, SystemClock};
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
 
 mod ambiguous;
+mod clocks;
 mod connections;
 mod faults;
 mod feed;
@@ -17,10 +18,11 @@ mod locks;
 mod opening;
 mod races;
 
-/// Opens a database of the tests' own server, which does not wait for its disk.
+/// Opens a database of the tests' own server, which does not wait for its disk, by the tests' own
+/// time.
 pub(crate) async fn open(url: &str) -> PostgresStore {
     let options = PostgresOptions::new(url).allow_lost_commits();
-    options.open().await.unwrap()
+    options.by_the_callers_time().open().await.unwrap()
 }
 
 fn steady() -> Steady {

@@ -93,12 +93,16 @@ impl RateHeaders {
     }
 }
 
-/// Limit, remaining and reset of the shortest window, else of the first quota.
+/// Limit, remaining and reset of the shortest window, else of the first quota. Nothing where there
+/// are windows of which nothing is known.
 fn primary(report: &RateReport, limits: &Limits, now: Moment) -> Option<(u64, u64, u64)> {
     let windows = report.rates.windows.iter().zip(limits.rates());
     if let Some((state, _)) = windows.min_by_key(|(_, limit)| limit.window()) {
         let reset = now.wall.after(state.reset_after).as_unix_secs_ceil();
         return Some((state.limit.into(), state.remaining.into(), reset));
+    }
+    if !limits.rates().is_empty() {
+        return None;
     }
     let quota = report.quotas.quotas.first()?;
     Some((

@@ -184,7 +184,9 @@ async fn what_postgres_writes_at_once_is_what_it_writes_one_by_one() {
 }
 
 async fn store(server: &Postgres) -> PostgresStore {
-    let options = PostgresOptions::new(server.fresh()).allow_lost_commits();
+    let options = PostgresOptions::new(server.fresh())
+        .allow_lost_commits()
+        .by_the_callers_time();
     let store = options.open().await.unwrap();
     for n in 0..BATCHES / 10 {
         let mut grant = Grant::new(org("acme"), 60);
@@ -220,7 +222,9 @@ fn any(chance: &mut Rng, batch: u32) -> Op {
 /// Does what the queue does. Says whether it was flat.
 async fn write(store: &PostgresStore, ops: &[Op], may_be_at_once: bool) -> bool {
     let mut transaction = store.backend.charge().await.unwrap();
-    let mut batch = Batch::read(&mut transaction, ops).await.unwrap();
+    let mut batch = Batch::read(&mut transaction, Time::Callers, ops)
+        .await
+        .unwrap();
     batch.decide(ops);
     let (writes, is_flat) = (batch.writes().unwrap(), batch.is_flat());
     if is_flat && may_be_at_once {

@@ -225,3 +225,15 @@ async fn a_store_without_its_server_closes_while_somebody_waits_to_be_told() {
         waits.abort();
     }
 }
+
+/// Nor does a server that says nothing more, on connections that are open as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_closes_while_its_server_hangs() {
+    let server = Postgres::shared();
+    let url = server.fresh();
+    let proxy = Proxy::before(server.port()).await;
+    let (ours, theirs) = (open(&url).await, open(&proxy.url_for(&url)).await);
+    listen(&ours, &theirs, &mut 0).await;
+    proxy.black_hole();
+    timeout(2 * PATIENCE, theirs.close()).await.unwrap();
+}
