@@ -31,8 +31,9 @@
 //!
 //! - [`WhenDown::Share`], the default: each node admits ⌊N/n⌋ of a limit of N by itself, where n
 //!   is the number of [nodes](RedisOptions::nodes). In a window in which Redis goes or comes back,
-//!   up to N + n·⌊N/n⌋ ≤ 2N are admitted. Where N < n there is no share, and a request that costs
-//!   more than the share could never be admitted: both are refused as below.
+//!   up to N + n·⌊N/n⌋ ≤ 2N are admitted, and N more if it comes back empty. Where N < n there is
+//!   no share, and a request that costs more than the share could never be admitted: both are
+//!   refused as below.
 //! - [`WhenDown::Refuse`]: the limiter has no answer, and a gate says 503.
 //!
 //! A connection that broke, an answer that Redis cannot decide now (loading, out of memory, a

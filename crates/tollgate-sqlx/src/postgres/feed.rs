@@ -92,7 +92,7 @@ impl Listener {
                 Err(error) => {
                     tracing::debug!(%error, "cannot listen for changes; will try again");
                     if !std::mem::replace(&mut self.is_explained, true) {
-                        explain(pool).await;
+                        explain(pool, &error).await;
                     }
                     sleep(RETRY).await;
                 }
@@ -109,11 +109,15 @@ async fn connect(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
 }
 
 /// A pool says only that it waited in vain.
-async fn explain(pool: &PgPool) {
+async fn explain(pool: &PgPool, error: &sqlx::Error) {
     let options = pool.connect_options();
     let connecting = PgConnection::connect_with(&options);
     let why = match timeout(CONNECT, connecting).await {
-        Ok(Ok(_)) => return,
+        Ok(Ok(_)) => {
+            let why = reason(error);
+            tracing::warn!(why, "cannot listen to PostgreSQL; tries until it can");
+            return;
+        }
         Ok(Err(error)) => reason(&error),
         Err(_) => "it does not answer".to_owned(),
     };
