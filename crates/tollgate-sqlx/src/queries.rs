@@ -11,10 +11,9 @@ pub(crate) use ledger::{entries, holds, repeats, wallets};
 pub(crate) mod accounts;
 pub(crate) mod imports;
 mod ledger;
+pub(crate) mod usage;
 
 pub(crate) mod keys {
-    use crate::session::Sql;
-
     /// The order in which `rows::read_key` reads.
     macro_rules! columns {
         () => {
@@ -31,6 +30,8 @@ pub(crate) mod keys {
              OR k.import_id NOT IN (SELECT id FROM tollgate_imports))"
         };
     }
+
+    pub(super) use visible;
 
     pub(crate) const VISIBLE: &str = visible!();
     pub(crate) const FIND: &str = concat!(
@@ -65,17 +66,6 @@ pub(crate) mod keys {
          created_at = $14, rotated_at = $15, revoked_at = $16, version = $17 \
          WHERE id = $1 AND version = $18";
     pub(crate) const DELETE: &str = "DELETE FROM tollgate_keys WHERE id = $1";
-    macro_rules! exists {
-        () => {
-            concat!(
-                "SELECT 1 FROM tollgate_keys k WHERE k.id = $1 AND ",
-                visible!()
-            )
-        };
-    }
-    /// Keeps it from being deleted before what is counted of it is written.
-    pub(crate) const STAYS: Sql = Sql::each(exists!(), concat!(exists!(), " FOR KEY SHARE OF k"));
-    pub(crate) const USED_ON: &str = "UPDATE tollgate_keys SET last_used_day = $2 WHERE id = $1";
     pub(crate) const FORGET_REQUESTS: &str =
         "DELETE FROM tollgate_key_requests WHERE known_until <= $1";
     pub(crate) const REQUEST: &str = "SELECT key_id, fingerprint FROM tollgate_key_requests \
@@ -169,24 +159,6 @@ pub(crate) mod quotas {
     pub(crate) const GIVE_BACK: &str = "UPDATE tollgate_quotas SET used = \
          CASE WHEN used < $4 THEN 0 ELSE used - $4 END \
          WHERE subject = $1 AND period = $2 AND started_at = $3";
-}
-
-pub(crate) mod usage {
-    pub(crate) const READ: &str = "SELECT total_requests, with_old_secret, last_used_at, \
-         last_address FROM tollgate_usage WHERE key_id = $1";
-    /// Makes the row if there is none, and locks it.
-    pub(crate) const LOCK: &str = "INSERT INTO tollgate_usage \
-         (key_id, total_requests, with_old_secret) VALUES ($1, 0, 0) \
-         ON CONFLICT (key_id) DO UPDATE SET key_id = excluded.key_id \
-         RETURNING total_requests, with_old_secret, last_used_at, last_address";
-    pub(crate) const WRITE: &str = "UPDATE tollgate_usage SET total_requests = $2, \
-         with_old_secret = $3, last_used_at = $4, last_address = $5 WHERE key_id = $1";
-    /// `$6` is the largest number less the one to be added: the sum stops at the largest.
-    pub(crate) const COUNT: &str = "INSERT INTO tollgate_usage_counts AS c \
-         (key_id, hour, route, outcome, requests) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (key_id, hour, route, outcome) DO UPDATE SET requests = \
-         CASE WHEN c.requests > $6 THEN 9223372036854775807 \
-         ELSE c.requests + excluded.requests END";
 }
 
 pub(crate) mod declarations {

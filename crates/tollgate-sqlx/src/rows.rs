@@ -7,7 +7,7 @@ use tollgate_core::error::StoreError;
 use tollgate_core::id::{KeyId, OrgId};
 use tollgate_core::record::{ApiKey, Organization};
 
-use crate::session::{FromValue, Row, Value, corrupt, values};
+use crate::session::{FromValue, Row, Sql, Statement, Value, corrupt, values};
 
 /// The values of a key, in the order of the columns.
 pub(crate) fn key_values(key: &ApiKey) -> Result<Vec<Value>, StoreError> {
@@ -135,6 +135,25 @@ pub(crate) fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
 pub(crate) fn from_word<T: DeserializeOwned>(word: String) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(word))
         .map_err(|error| unreadable().with_source(error))
+}
+
+/// A statement on many rows, or none if there are none.
+pub(crate) fn on_rows<T: Serialize>(
+    sql: Sql,
+    rows: impl Iterator<Item = T>,
+) -> Result<Option<Statement>, StoreError> {
+    let rows: Vec<T> = rows.collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Statement::new(sql, values![json(&rows)?])))
+}
+
+/// Bytes as JSON can have them.
+pub(crate) fn hex_of(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }
 
 fn unreadable() -> StoreError {

@@ -1,17 +1,22 @@
-//! Usage counters, in batches.
+//! Usage counters, in batches: so many statements, however many keys.
 
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
+use tollgate_core::clock::Timestamp;
 use tollgate_core::error::StoreError;
 use tollgate_core::id::KeyId;
 use tollgate_core::reply::Reply;
 use tollgate_core::usage::{
-    KeyUsage, UsageCount, UsageOf, UsagePeriod, UsageQuery, UsageRow, UsageStore, UsageTotals,
+    KeyUsage, UsageOf, UsagePeriod, UsageQuery, UsageRow, UsageStore, UsageTotals,
 };
 
 use crate::lists::day;
 use crate::queries::{keys, usage as sql};
-use crate::session::{Backend, Dialect, Row, Session, Transaction, Value, corrupt, values};
+use crate::rows::{hex_of, json, on_rows};
+use crate::session::{
+    Backend, Dialect, Row, Session, Statement, Transaction, Value, corrupt, values,
+};
 use crate::store::SqlStore;
 
 impl<B: Backend> UsageStore for SqlStore<B> {
@@ -21,14 +26,24 @@ impl<B: Backend> UsageStore for SqlStore<B> {
             if batch.is_empty() {
                 return Ok(());
             }
-            // In the order of ids, so that two batches cannot block each other. The sort is
-            // stable: of two entries of one key the later one stays the later.
+            // The sort is stable: of two entries of one key the later one stays the later.
             batch.sort_by_key(|usage| usage.key);
+            batch.dedup_by(|later, one| {
+                let same = later.key == one.key;
+                if same {
+                    one.merge(later.clone());
+                }
+                same
+            });
             let mut transaction = backend.charge().await?;
-            for usage in &batch {
-                add(&mut transaction, usage).await?;
-            }
-            transaction.commit().await
+            let totals = json(&batch.iter().map(total).collect::<Vec<_>>())?;
+            let rows = transaction.fetch(sql::ADD, values![totals]).await?;
+            let known = rows.into_iter().map(|mut row| row.take());
+            let known: HashSet<KeyId> = known.collect::<Result<_, _>>()?;
+            batch.retain(|usage| known.contains(&usage.key));
+            let rest = [days(&batch)?, hours(&batch)?];
+            let rest = rest.into_iter().flatten().collect();
+            transaction.commit_together(rest).await
         })
     }
 
@@ -109,57 +124,44 @@ pub(crate) fn read(mut row: Row) -> Result<UsageTotals, StoreError> {
     })
 }
 
-async fn add(session: &mut impl Session, usage: &KeyUsage) -> Result<(), StoreError> {
-    let key = usage.key.as_bytes();
-    let known = session.fetch_optional(keys::STAYS, values![key]).await?;
-    if known.is_none() {
-        return Ok(());
-    }
-    let row = session.fetch_optional(sql::LOCK, values![key]).await?;
-    let mut totals = read(row.ok_or_else(|| corrupt("a usage row is missing"))?)?;
-    let before = totals.last_used_at.map(day);
+/// What one key's row is raised by, as the statement takes it.
+fn total(usage: &KeyUsage) -> (String, u64, u64, Timestamp, Option<IpAddr>) {
     let requests = usage.counts.iter().map(|count| count.requests);
-    totals.total_requests = requests.fold(totals.total_requests, u64::saturating_add);
-    totals.with_old_secret = totals.with_old_secret.saturating_add(usage.with_old_secret);
-    if totals
-        .last_used_at
-        .is_none_or(|last| last <= usage.last_used_at)
-    {
-        totals.last_used_at = Some(usage.last_used_at);
-        totals.last_address = usage.last_address.or(totals.last_address);
-    }
-    let row = values![
-        key,
-        totals.total_requests,
-        totals.with_old_secret,
-        totals.last_used_at,
-        totals.last_address.map(|address| address.to_string()),
-    ];
-    session.execute(sql::WRITE, row).await?;
-    let today = totals.last_used_at.map(day);
-    if today != before {
-        session.execute(keys::USED_ON, values![key, today]).await?;
-    }
-    for count in &usage.counts {
-        add_count(session, &usage.key, count).await?;
-    }
-    Ok(())
+    (
+        hex_of(usage.key.as_bytes()),
+        stored(requests.fold(0, u64::saturating_add)),
+        stored(usage.with_old_secret),
+        usage.last_used_at,
+        usage.last_address,
+    )
 }
 
-async fn add_count(
-    session: &mut impl Session,
-    key: &KeyId,
-    count: &UsageCount,
-) -> Result<(), StoreError> {
-    let room = i64::MAX.unsigned_abs().saturating_sub(count.requests);
-    let row = values![
-        key.as_bytes(),
-        count.hour,
-        &*count.route,
-        &*count.outcome,
-        count.requests,
-        room,
-    ];
-    session.execute(sql::COUNT, row).await?;
-    Ok(())
+/// The days on which these keys were used last.
+fn days(batch: &[KeyUsage]) -> Result<Option<Statement>, StoreError> {
+    let days = batch
+        .iter()
+        .map(|usage| (hex_of(usage.key.as_bytes()), day(usage.last_used_at)));
+    on_rows(sql::USED_ON, days)
+}
+
+/// Their counters, each once, since a statement writes no row twice.
+fn hours(batch: &[KeyUsage]) -> Result<Option<Statement>, StoreError> {
+    let mut hours: BTreeMap<_, u64> = BTreeMap::new();
+    for usage in batch {
+        for count in &usage.counts {
+            let counter = (usage.key, count.hour, &*count.route, &*count.outcome);
+            let sum = hours.entry(counter).or_default();
+            *sum = sum.saturating_add(count.requests);
+        }
+    }
+    let rows = hours.into_iter().map(|((key, hour, route, outcome), sum)| {
+        let key = hex_of(key.as_bytes());
+        (key, hour, route, outcome, stored(sum))
+    });
+    on_rows(sql::COUNT, rows)
+}
+
+/// As large as a column can have it.
+fn stored(number: u64) -> u64 {
+    number.min(i64::MAX.unsigned_abs())
 }

@@ -7,8 +7,9 @@ use tollgate_core::credits::{HoldRequest, Idempotency, Outcome};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::rows::{hex, hex_of, on_rows};
+use super::rows::hex;
 use crate::queries::repeats as sql;
+use crate::rows::{hex_of, on_rows};
 use crate::session::{Row, Statement, corrupt};
 
 /// Whose request to which route, with which key of theirs.

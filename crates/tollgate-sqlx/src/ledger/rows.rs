@@ -13,8 +13,8 @@ use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
 use crate::queries::{entries as entry_sql, holds as hold_sql};
-use crate::rows::json;
-use crate::session::{Row, Session, Sql, Statement, corrupt, values};
+use crate::rows::{hex_of, json, on_rows};
+use crate::session::{Row, Session, Statement, corrupt, values};
 
 pub(super) use self::accounts::{
     account, are_locked, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
@@ -348,18 +348,6 @@ fn read_entry(mut row: Row) -> Result<Entry, StoreError> {
     })
 }
 
-/// A statement on many rows, or none if there are none.
-pub(super) fn on_rows<T: Serialize>(
-    sql: Sql,
-    rows: impl Iterator<Item = T>,
-) -> Result<Option<Statement>, StoreError> {
-    let rows: Vec<T> = rows.collect();
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Statement::new(sql, values![json(&rows)?])))
-}
-
 pub(super) fn hex(id: HoldId) -> String {
     hex_of(id.as_bytes())
 }
@@ -367,11 +355,4 @@ pub(super) fn hex(id: HoldId) -> String {
 /// What a statement on holds is given.
 fn hex_all(ids: &[HoldId]) -> Vec<String> {
     ids.iter().copied().map(hex).collect()
-}
-
-/// Bytes as JSON can have them.
-pub(super) fn hex_of(bytes: &[u8]) -> String {
-    let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(digit).collect()
 }

@@ -17,6 +17,7 @@ mod feed;
 mod locks;
 mod opening;
 mod races;
+mod usage;
 
 /// Opens a database of the tests' own server, which does not wait for its disk, by the tests' own
 /// time.

@@ -5,9 +5,9 @@ use tollgate_core::credits::{Account, Allowed, Balance};
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::{Hold, State, hex_all, on_rows};
+use super::{Hold, State, hex_all};
 use crate::queries::wallets;
-use crate::rows::{from_json, json};
+use crate::rows::{from_json, json, on_rows};
 use crate::session::{Dialect, Row, Session, Statement, corrupt, values};
 
 /// Locks and reads the accounts of organizations, and of the organizations of holds.
