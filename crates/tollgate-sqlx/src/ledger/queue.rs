@@ -16,6 +16,9 @@ use tollgate_core::reply::Reply;
 use super::batch::{Batch, Op};
 use crate::session::{Backend, Time, Transaction};
 
+#[cfg(test)]
+mod tests;
+
 /// How many operations share a transaction at most.
 const MOST_AT_ONCE: usize = 512;
 /// How many wait at most; the next is refused at once, which tells the caller to come later.
@@ -120,20 +123,39 @@ impl Drop for Lead {
 }
 
 /// Decides operations together. Where what one of them needs is damaged, or the database refuses
-/// what one of them does, each is tried alone, so that nobody else suffers. One that met what
-/// another node did at that moment finds it done then.
+/// what one of them does, its half of them is parted from the other, and so on until it is alone, so
+/// that nobody else suffers. One that met what another node did at that moment finds it done then.
 async fn decide<B: Backend>(transaction: B::Write, backend: &B, ops: Vec<Op>) {
-    match write(transaction, backend.time(), &ops).await {
-        Ok(batch) => batch.tell(ops),
-        Err(error) if is_about_one(&error) => {
-            for op in ops {
-                match alone(backend, &op).await {
-                    Ok(batch) => batch.tell(vec![op]),
-                    Err(error) => op.fail(&error),
-                }
+    let mut begun = Some(transaction);
+    // The first are the last of these, so that all are decided in the order in which they came.
+    let mut parts = vec![ops];
+    while let Some(mut ops) = parts.pop() {
+        let is_first = begun.is_some();
+        let transaction = match begun.take() {
+            Some(begun) => Ok(begun),
+            None => backend.charge().await,
+        };
+        // Some may have gone away since the last part was begun.
+        ops.retain(Op::is_wanted);
+        let decided = match transaction {
+            Ok(_) if ops.is_empty() => continue,
+            Ok(transaction) => write(transaction, backend.time(), &ops).await,
+            Err(error) => Err(error),
+        };
+        match decided {
+            Ok(batch) => batch.tell(ops),
+            Err(error) if !is_about_one(&error) => {
+                // Nobody waits until each part has met it too.
+                let rest = parts.into_iter().rev().flatten();
+                return fail_all(ops.into_iter().chain(rest), &error);
+            }
+            Err(_) if is_first && ops.len() == 1 => parts.push(ops),
+            Err(error) if ops.len() == 1 => fail_all(ops, &error),
+            Err(_) => {
+                let later = ops.split_off(ops.len() / 2);
+                parts.extend([later, ops]);
             }
         }
-        Err(error) => fail_all(ops, &error),
     }
 }
 
@@ -142,11 +164,6 @@ fn is_about_one(error: &StoreError) -> bool {
         error.kind(),
         StoreErrorKind::Corrupt | StoreErrorKind::Conflict
     )
-}
-
-async fn alone<B: Backend>(backend: &B, op: &Op) -> Result<Batch, StoreError> {
-    let transaction = backend.charge().await?;
-    write(transaction, backend.time(), std::slice::from_ref(op)).await
 }
 
 async fn write(
@@ -183,53 +200,5 @@ impl fmt::Debug for Queue {
         f.debug_struct("Queue")
             .field("waiting", &self.0.lock().ops.len())
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tollgate_testkit::records::{at, hold_id, org};
-
-    use super::*;
-
-    fn void(n: u32) -> Op {
-        let (tell, _) = oneshot::channel();
-        Op::Void {
-            id: hold_id(n),
-            organization: org("acme"),
-            at: at(0),
-            tell,
-        }
-    }
-
-    #[test]
-    fn a_full_queue_refuses_at_once() {
-        let queue = Queue::default();
-        for _ in 0..MOST_WAITING {
-            queue.push(void(1)).unwrap();
-        }
-        let error = queue.push(void(1)).unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    }
-
-    #[test]
-    fn who_has_ended_leaves_the_next_alone() {
-        let queue = Queue::default();
-        let mut ended = Lead::new(queue.clone());
-        assert!(!ended.has_more());
-        let (tell, mut told) = oneshot::channel();
-        let begins = queue.push(Op::Void {
-            id: hold_id(1),
-            organization: org("acme"),
-            at: at(0),
-            tell,
-        });
-        assert!(begins.unwrap(), "nobody leads any more");
-        drop(ended);
-        assert!(
-            told.try_recv()
-                .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
-        );
-        assert!(Lead::new(queue).has_more());
     }
 }
