@@ -6,7 +6,8 @@
 //! | `batch` | decides a batch by the core's rules, in memory |
 //! | `rows` | reads and writes what a batch needs, in a fixed number of statements |
 //! | `repeats` | what is stored of requests that may come again |
-//! | `books` | grants, refunds, the sweeper: one transaction each |
+//! | `books` | grants, refunds, what is forgotten: one transaction each |
+//! | `sweeper` | ends holds that are due |
 
 use tollgate_core::change::Change;
 use tollgate_core::clock::Timestamp;
@@ -26,8 +27,10 @@ mod books;
 mod queue;
 mod repeats;
 mod rows;
+mod sweeper;
 
 pub(crate) use queue::Queue;
+pub(crate) use sweeper::Sweeper;
 
 use batch::Op;
 
@@ -79,13 +82,8 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn expire(&self, now: Timestamp, limit: u32) -> Reply<u64> {
-        let time = self.backend.time();
-        in_transaction!(self.charge, |transaction| books::expire(
-            &mut transaction,
-            time,
-            now,
-            limit
-        ))
+        let (sweeper, backend) = (self.sweeper.clone(), self.backend.clone());
+        Reply::later(async move { sweeper.expire(&backend, now, limit).await })
     }
 
     fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {

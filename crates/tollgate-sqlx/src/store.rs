@@ -3,7 +3,7 @@
 use tollgate_core::audit::AuditKey;
 
 use crate::any::Any;
-use crate::ledger::Queue;
+use crate::ledger::{Queue, Sweeper};
 use crate::open::{OpenError, is_postgres};
 use crate::postgres::{Postgres, PostgresOptions};
 use crate::session::Backend;
@@ -14,6 +14,7 @@ use crate::sqlite::{Sqlite, SqliteOptions};
 pub struct SqlStore<B> {
     pub(crate) backend: B,
     pub(crate) charges: Queue,
+    pub(crate) sweeper: Sweeper,
     pub(crate) audit: AuditKey,
 }
 
@@ -151,6 +152,7 @@ impl<B> SqlStore<B> {
         SqlStore {
             backend: change(self.backend),
             charges: self.charges,
+            sweeper: self.sweeper,
             audit: self.audit,
         }
     }
@@ -161,6 +163,7 @@ impl<B: Backend> SqlStore<B> {
         Self {
             backend,
             charges: Queue::default(),
+            sweeper: Sweeper::default(),
             audit,
         }
     }

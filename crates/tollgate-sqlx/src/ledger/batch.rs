@@ -446,7 +446,13 @@ impl Batch {
     pub(super) fn expire(&mut self, id: HoldId, now: Timestamp) -> bool {
         let hold = self.holds.get(&id).map(|hold| &hold.row);
         // It may have been extended since it was found.
-        let Some(hold) = hold.filter(|hold| hold.deadline <= Some(now)) else {
+        let due = hold.filter(|hold| hold.deadline <= Some(now));
+        // From a wallet that was not read, or has not set it aside, nothing can be taken.
+        let is_held = |hold: &&Hold| {
+            let account = self.accounts.get(&hold.organization);
+            account.is_some_and(|account| hold.credits <= account.row.balance.held)
+        };
+        let Some(hold) = due.filter(is_held) else {
             return false;
         };
         let owed = hold.owed;

@@ -1,4 +1,4 @@
-//! What happens seldom: grants, refunds, the sweeper. Each is a transaction of its own.
+//! What happens seldom: grants, refunds, and what is forgotten. Each is a transaction of its own.
 
 use tollgate_core::audit::AuditEvent;
 use tollgate_core::change::{Change, ChangeKind};
@@ -7,11 +7,10 @@ use tollgate_core::credits::{Account, Balance, Entry, EntryKind, Grant, Paid, Re
 use tollgate_core::error::StoreError;
 use tollgate_core::id::{HoldId, OrgId};
 
-use super::batch::Batch;
 use super::rows::{self, Hold, Line, State};
 use crate::audit::Mutation;
 use crate::queries::{entries as entry_sql, holds as hold_sql, repeats as repeat_sql};
-use crate::session::{Session, Time, values};
+use crate::session::{Session, values};
 
 pub(super) async fn grant(
     session: &mut impl Session,
@@ -119,37 +118,6 @@ pub(super) async fn refund(
         mutation,
     )
     .await
-}
-
-/// Ends holds that are due, charging what is owed of them.
-pub(super) async fn expire(
-    session: &mut impl Session,
-    time: Time,
-    now: Timestamp,
-    limit: u32,
-) -> Result<u64, StoreError> {
-    let now = match time {
-        Time::Callers => now,
-        Time::Servers => rows::read_now(session.fetch(hold_sql::NOW, values![]).await?)?,
-    };
-    let due = session.fetch(hold_sql::DUE, values![now, limit]).await?;
-    let due = due.into_iter().map(|mut row| row.take());
-    let due = due.collect::<Result<Vec<[u8; 16]>, _>>()?;
-    let ids: Vec<HoldId> = due.into_iter().map(HoldId::from_bytes).collect();
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    // Another process may have ended some of them until their wallets are locked.
-    let reads = vec![rows::lock_accounts(&[], &ids)?, rows::select_holds(&ids)?];
-    let mut found = session.run(reads).await?.into_iter();
-    let accounts = rows::read_accounts(found.next().unwrap_or_default())?;
-    let mut batch = Batch::of(
-        rows::read_holds(found.next().unwrap_or_default())?,
-        accounts,
-    );
-    let ended = ids.iter().filter(|id| batch.expire(**id, now)).count();
-    session.run(batch.writes()?).await?;
-    Ok(ended.try_into().unwrap_or(u64::MAX))
 }
 
 /// Deletes what ended long ago.

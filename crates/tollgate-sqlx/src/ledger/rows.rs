@@ -18,7 +18,7 @@ use crate::session::{Row, Session, Statement, corrupt, values};
 
 pub(super) use self::accounts::{
     account, are_locked, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
-    write_accounts,
+    readable_accounts, write_accounts,
 };
 
 mod accounts;
@@ -260,6 +260,11 @@ pub(super) fn update_holds<'a>(
 
 pub(super) fn read_holds(rows: Vec<Row>) -> Result<Vec<(HoldId, Hold)>, StoreError> {
     rows.into_iter().map(read_hold).collect()
+}
+
+/// Those that are not damaged.
+pub(super) fn readable_holds(rows: Vec<Row>) -> Vec<(HoldId, Hold)> {
+    rows.into_iter().flat_map(read_hold).collect()
 }
 
 /// A line as its statement takes it.

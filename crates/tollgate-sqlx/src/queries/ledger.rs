@@ -141,8 +141,21 @@ pub(crate) mod holds {
          FROM jsonb_array_elements($1::jsonb) AS j (value) \
          WHERE tollgate_holds.id = decode(j.value->>0, 'hex')",
     );
-    pub(crate) const DUE: &str = "SELECT id FROM tollgate_holds WHERE state = 'open' AND deadline <= $1 \
-         ORDER BY deadline LIMIT $2";
+    macro_rules! due {
+        ($names:literal) => {
+            concat!(
+                "SELECT deadline, id FROM tollgate_holds WHERE state = 'open' AND deadline <= $1 \
+                 AND (deadline, id) > ($3, $4) AND organization NOT IN (",
+                $names,
+                ") ORDER BY deadline, id LIMIT $2"
+            )
+        };
+    }
+    /// Those after one of them, but not those of a JSON array of organizations.
+    pub(crate) const DUE: Sql = Sql::each(
+        due!("SELECT value FROM json_each($5)"),
+        due!("SELECT jsonb_array_elements_text($5::jsonb)"),
+    );
     macro_rules! forgotten {
         () => {
             "DELETE FROM tollgate_holds WHERE id IN (\

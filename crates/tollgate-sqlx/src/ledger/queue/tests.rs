@@ -75,6 +75,10 @@ impl Backend for Counted {
         self.inner.dialect()
     }
 
+    fn time(&self) -> Time {
+        self.inner.time()
+    }
+
     async fn read(&self) -> Result<Self::Read, StoreError> {
         self.inner.read().await
     }

@@ -121,6 +121,11 @@ pub(in crate::ledger) fn read_accounts(
     rows.into_iter().map(read_account).collect()
 }
 
+/// Those that are not damaged.
+pub(in crate::ledger) fn readable_accounts(rows: Vec<Row>) -> Vec<(OrgId, Account)> {
+    rows.into_iter().flat_map(read_account).collect()
+}
+
 fn read_account(mut row: Row) -> Result<(OrgId, Account), StoreError> {
     let organization = row.take()?;
     let balance = Balance {
