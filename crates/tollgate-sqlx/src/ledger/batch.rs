@@ -14,7 +14,7 @@ use super::queue::Tell;
 use super::repeats::{self, StoredRepeat};
 use super::rows::{self, Hold, Line, State};
 use crate::queries::holds as hold_sql;
-use crate::session::{Session, Statement, Time, values};
+use crate::session::{Dialect, Session, Statement, Time, corrupt, values};
 
 #[cfg(test)]
 mod tests;
@@ -183,6 +183,7 @@ impl Batch {
             reads.push(Statement::new(hold_sql::NOW, values![]));
         }
         reads.extend(repeats::select(&names)?);
+        let mut unread = None;
         for _ in 0..READS {
             let mut found = session.run(reads.clone()).await?.into_iter();
             let mut accounts = rows::read_accounts(found.next().unwrap_or_default())?;
@@ -191,7 +192,13 @@ impl Batch {
                 accounts = rows::read_accounts(found.next().unwrap_or_default())?;
             }
             let holds = rows::read_holds(found.next().unwrap_or_default())?;
-            if !rows::are_locked(session.dialect(), &others, &holds, &accounts) {
+            if let Some(hold) = rows::without_wallet(&others, &holds, &accounts) {
+                // One that was there already when its wallet was looked for has none. SQLite's
+                // writer is alone: nothing is begun meanwhile.
+                if unread == Some(hold) || session.dialect() == Dialect::Sqlite {
+                    return Err(corrupt("a hold has no wallet"));
+                }
+                unread = Some(hold);
                 rows::let_go(session).await?;
                 continue;
             }

@@ -17,8 +17,8 @@ use crate::rows::{hex_of, json, on_rows};
 use crate::session::{Row, Session, Statement, corrupt, values};
 
 pub(super) use self::accounts::{
-    account, are_locked, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
-    readable_accounts, write_accounts,
+    account, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
+    readable_accounts, without_wallet, write_accounts,
 };
 
 mod accounts;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::sync::oneshot;
 use tollgate_core::credits::{Grant, Idempotency, Ledger};
+use tollgate_core::error::StoreErrorKind;
 use tollgate_servers::Postgres;
 use tollgate_testkit::clock::START;
 use tollgate_testkit::records::{at, change, hold_id, hold_request, org};
@@ -10,7 +11,7 @@ use tollgate_testkit::records::{at, change, hold_id, hold_request, org};
 use super::*;
 use crate::postgres::PostgresOptions;
 use crate::session::{Backend, Transaction};
-use crate::store::PostgresStore;
+use crate::store::{PostgresStore, SqlStore, SqliteStore};
 
 /// Holds that were there before the batch; the second and third are of requests that may come again.
 const OLD: u32 = 101;
@@ -243,4 +244,47 @@ async fn rows(store: &PostgresStore) -> Vec<String> {
         all.push(row.unwrap().take().unwrap());
     }
     all
+}
+
+#[tokio::test]
+async fn a_hold_without_a_wallet_is_told_as_damage_on_sqlite() {
+    let store = SqliteStore::open("sqlite::memory:").await.unwrap();
+    end_without_wallet(&store).await;
+}
+
+#[tokio::test]
+async fn a_hold_without_a_wallet_is_told_as_damage_on_postgres() {
+    let store = store(Postgres::shared()).await;
+    end_without_wallet(&store).await;
+    store.close().await;
+}
+
+async fn end_without_wallet<B: Backend>(store: &SqlStore<B>) {
+    let grant = Grant::new(org("acme"), 100);
+    store.grant(grant, change(0)).await.unwrap();
+    store.hold(&hold_request(0, "acme", 3, 3)).await.unwrap();
+    let mut writer = store.backend.write().await.unwrap();
+    let gone = "DELETE FROM tollgate_wallets";
+    writer.execute(gone, Vec::new()).await.unwrap();
+    writer.commit().await.unwrap();
+    let settle = Settle {
+        id: hold_id(0),
+        credits: 3,
+        at: at(1),
+        outcome: None,
+        parts: Vec::new(),
+    };
+    let settled = store.settle(settle).await.unwrap_err();
+    let voided = store.void(hold_id(0), &org("acme"), at(1)).await;
+    for error in [settled, voided.unwrap_err()] {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert_eq!(error.to_string(), "a hold has no wallet");
+    }
+    let mut reader = store.backend.read().await.unwrap();
+    let rows = "SELECT (SELECT count(*) FROM tollgate_wallets), \
+         (SELECT count(*) FROM tollgate_holds WHERE state = 'open')";
+    let row = reader.fetch_optional(rows, Vec::new()).await.unwrap();
+    let mut row = row.unwrap();
+    let [wallets, open]: [i64; 2] = std::array::from_fn(|_| row.take().unwrap());
+    assert_eq!((wallets, open), (0, 1));
 }

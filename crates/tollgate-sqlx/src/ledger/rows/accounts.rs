@@ -63,19 +63,20 @@ pub(in crate::ledger) async fn let_go(session: &mut impl Session) -> Result<(), 
     session.execute(wallets::LET_GO, values![]).await.map(drop)
 }
 
-/// Whether the wallet of each hold that may be changed is among those that were locked. A hold that
-/// was committed after wallets were looked for has one that nobody here has read, and which is not
+/// A hold that may be changed and whose wallet is not among those that were locked. One that was
+/// committed after wallets were looked for has a wallet that nobody here has read, and which is not
 /// empty. One that has ended changes no more, and may be of an organization without a wallet.
-pub(in crate::ledger) fn are_locked(
-    dialect: Dialect,
+pub(in crate::ledger) fn without_wallet(
     changed: &[HoldId],
     holds: &[(HoldId, Hold)],
     found: &[(OrgId, Account)],
-) -> bool {
+) -> Option<HoldId> {
+    let is_found = |name: &OrgId| found.iter().any(|(found, _)| found == name);
     let open = holds.iter().filter(|(_, hold)| hold.state == State::Open);
-    let mut unread =
-        open.filter(|(_, hold)| !missing(dialect, &[&hold.organization], found).is_empty());
-    !unread.any(|(id, _)| changed.contains(id))
+    let mut unread = open.filter(|(_, hold)| !is_found(&hold.organization));
+    unread
+        .find(|(id, _)| changed.contains(id))
+        .map(|(id, _)| *id)
 }
 
 /// Those whose wallets have to be made before they can be locked.
