@@ -3,6 +3,7 @@
 //! | module | |
 //! | --- | --- |
 //! | `queue` | gathers what is asked, and answers when it is durable |
+//! | `op` | an operation, and who is told of it |
 //! | `batch` | decides a batch by the core's rules, in memory |
 //! | `rows` | reads and writes what a batch needs, in a fixed number of statements |
 //! | `repeats` | what is stored of requests that may come again |
@@ -24,6 +25,7 @@ use crate::store::SqlStore;
 
 mod batch;
 mod books;
+mod op;
 mod queue;
 mod repeats;
 mod rows;
@@ -32,7 +34,7 @@ mod sweeper;
 pub(crate) use queue::Queue;
 pub(crate) use sweeper::Sweeper;
 
-use batch::Op;
+use op::Op;
 
 /// Runs work that writes, and commits it.
 macro_rules! in_transaction {

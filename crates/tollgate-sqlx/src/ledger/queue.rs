@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tollgate_core::error::{StoreError, StoreErrorKind};
 use tollgate_core::reply::Reply;
 
-use super::batch::{Batch, Op};
+use super::batch::Batch;
+use super::op::Op;
 use crate::session::{Backend, Time, Transaction};
 
 #[cfg(test)]

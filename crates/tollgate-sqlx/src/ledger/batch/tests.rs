@@ -9,6 +9,7 @@ use tollgate_testkit::clock::START;
 use tollgate_testkit::records::{at, change, hold_id, hold_request, org};
 
 use super::*;
+use crate::ledger::queue::Tell;
 use crate::postgres::PostgresOptions;
 use crate::session::{Backend, Transaction};
 use crate::store::{PostgresStore, SqlStore, SqliteStore};

@@ -80,7 +80,9 @@ async fn what_is_damaged_keeps_nobody_elses_hold_from_ending_on_sqlite() {
 #[tokio::test]
 async fn what_is_damaged_keeps_nobody_elses_hold_from_ending_on_postgres() {
     for damage in WALLETS.into_iter().chain([HOLDS]) {
-        let options = PostgresOptions::new(Postgres::shared().fresh()).allow_lost_commits();
+        let options = PostgresOptions::new(Postgres::shared().fresh())
+            .allow_lost_commits()
+            .by_the_callers_time();
         let store = options.open().await.unwrap();
         sweep(&store, damage).await;
         store.close().await;
