@@ -9,7 +9,6 @@
 )]
 
 mod bypass;
-mod compile_fail;
 mod consumption;
 #[cfg(unix)]
 mod crash;

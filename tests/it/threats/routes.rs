@@ -150,7 +150,7 @@ async fn t17_a_guard_judges_its_route_and_not_the_path_that_is_left_of_it() {
     }
 }
 
-/// That a route without an access does not compile is in `ui/route_without_access.rs`.
+/// That a route without an access does not compile is in `crates/tollgate/tests/ui`.
 #[tokio::test]
 async fn t22_every_route_of_the_inventory_demands_what_the_inventory_says() {
     let ran = Ran::default();

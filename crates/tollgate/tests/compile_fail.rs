@@ -2,5 +2,5 @@
 
 #[test]
 fn mistakes_that_the_compiler_finds() {
-    trybuild::TestCases::new().compile_fail("ui/*.rs");
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
