@@ -32,8 +32,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// How many changes, or holds, are taken at once.
 const BATCH: u32 = 1000;
-/// How many keys' usage is written in one transaction.
-const USAGE_BATCH: usize = 200;
 /// The longest that a store is waited for here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -251,19 +249,19 @@ async fn look_back(gate: &Gate, seen: u64) -> Result<(), StoreError> {
 /// Writes what was counted. What cannot be written is tried again with the next batch; if only
 /// the answer was lost, it is counted twice: these are statistics.
 pub(crate) async fn write_usage(gate: &Gate) -> Result<(), StoreError> {
-    let mut rest = gate.usage_log().drain();
-    while !rest.is_empty() {
-        // In small pieces, so that charges on the same database get their turn in between.
-        let after = rest.split_off(rest.len().min(USAGE_BATCH));
-        let asked = gate.usage_store().record_usage(rest.clone());
+    let log = gate.usage_log();
+    log.gather();
+    loop {
+        let piece = log.take_piece();
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let asked = gate.usage_store().record_usage(piece.clone());
         if let Err(error) = within(gate.clock(), DEADLINE, "the usage store", asked).await {
-            rest.extend(after);
-            gate.usage_log().put_back(rest);
+            log.put_back(piece);
             return Err(error);
         }
-        rest = after;
     }
-    Ok(())
 }
 
 /// Deletes holds that ended long ago, and outcomes whose time is over.

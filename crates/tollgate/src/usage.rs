@@ -12,6 +12,10 @@ use tollgate_core::clock::{Moment, Timestamp};
 use tollgate_core::id::KeyId;
 use tollgate_core::usage::{KeyUsage, UsageCount};
 
+use self::unwritten::Unwritten;
+
+mod unwritten;
+
 const HOUR: i64 = 3_600_000_000;
 
 /// One key's uses since the last batch; of most cached keys there are none, so that takes no room.
@@ -104,14 +108,11 @@ impl UsageCounter {
     }
 }
 
-/// How many keys' usage is kept for another try while its store is down.
-const MOST_UNWRITTEN: usize = 100_000;
-
 /// The keys whose counters have something to write.
 #[derive(Debug)]
 pub(crate) struct UsageLog<K> {
     keys: Mutex<Vec<Arc<K>>>,
-    unwritten: Mutex<Vec<KeyUsage>>,
+    unwritten: Mutex<Unwritten>,
 }
 
 impl<K: AsRef<UsageCounter>> UsageLog<K> {
@@ -121,23 +122,35 @@ impl<K: AsRef<UsageCounter>> UsageLog<K> {
         }
     }
 
-    /// Takes all that is not written yet.
-    pub(crate) fn drain(&self) -> Vec<KeyUsage> {
-        let mut batch = std::mem::take(&mut *self.unwritten.lock());
+    /// Adds what was counted to what is not written yet, as far as there is room.
+    pub(crate) fn gather(&self) {
         let keys = std::mem::take(&mut *self.keys.lock());
-        batch.extend(keys.iter().filter_map(|key| (**key).as_ref().drain()));
-        batch
-    }
-
-    /// Keeps what could not be written for the next batch, as far as there is room.
-    pub(crate) fn put_back(&self, batch: Vec<KeyUsage>) {
         let mut unwritten = self.unwritten.lock();
-        let room = MOST_UNWRITTEN.saturating_sub(unwritten.len());
-        if batch.len() > room {
-            let lost = batch.len().saturating_sub(room);
+        let mut lost = 0_usize;
+        for usage in keys.iter().filter_map(|key| (**key).as_ref().drain()) {
+            if unwritten.has_room_for(usage.key) {
+                unwritten.add(usage);
+            } else {
+                lost = lost.saturating_add(1);
+            }
+        }
+        drop(unwritten);
+        if lost > 0 {
             tracing::error!(keys = lost, "too much unwritten usage; lost some");
         }
-        unwritten.extend(batch.into_iter().take(room));
+    }
+
+    /// Takes as much as is written at once; nothing if nothing is left.
+    pub(crate) fn take_piece(&self) -> Vec<KeyUsage> {
+        self.unwritten.lock().take_piece()
+    }
+
+    /// Keeps a piece that could not be written for another try.
+    pub(crate) fn put_back(&self, piece: Vec<KeyUsage>) {
+        let mut unwritten = self.unwritten.lock();
+        for usage in piece {
+            unwritten.add(usage);
+        }
     }
 }
 
@@ -191,7 +204,7 @@ mod tests {
                 },
             );
         }
-        let batch = log.drain();
+        let batch = written(&log);
         assert_eq!(batch.len(), 1);
         assert_eq!(batch[0].last_used_at, Timestamp::from_secs(3700));
         assert_eq!(batch[0].with_old_secret, 1);
@@ -216,6 +229,54 @@ mod tests {
                 ("GET /a", "2xx", HOUR, 1)
             ]
         );
-        assert!(log.drain().is_empty());
+        assert!(written(&log).is_empty());
+    }
+
+    /// The next piece, with what was counted until now.
+    fn written(log: &UsageLog<UsageCounter>) -> Vec<KeyUsage> {
+        log.gather();
+        log.take_piece()
+    }
+
+    fn key(n: u32) -> KeyId {
+        KeyId::from_parts(Timestamp::from_secs(n.into()), &[7; 10])
+    }
+
+    fn used(log: &UsageLog<UsageCounter>, counter: &Arc<UsageCounter>, secs: i64) {
+        let route = "GET /a".into();
+        let at = Moment {
+            wall: Timestamp::from_secs(secs),
+            steady: Steady::default(),
+        };
+        let used = Use {
+            route: &route,
+            outcome: "2xx",
+            address: None,
+            old_secret: true,
+            at,
+        };
+        log.record(counter, &used);
+    }
+
+    #[test]
+    fn what_cannot_be_written_for_long_is_kept_once_for_each_key() {
+        let log = UsageLog::default();
+        // A key that was read anew has another counter.
+        let counters = [1, 2, 1].map(|n| Arc::new(UsageCounter::new(key(n))));
+        for secs in 0..100 {
+            for counter in &counters {
+                used(&log, counter, secs);
+            }
+            let piece = written(&log);
+            let sums: Vec<_> = piece
+                .iter()
+                .map(|usage| (usage.key, usage.with_old_secret, usage.counts.len()))
+                .collect();
+            let tried = u64::try_from(secs).unwrap() + 1;
+            assert_eq!(sums, [(key(1), 2 * tried, 1), (key(2), tried, 1)]);
+            assert_eq!(piece[0].counts[0].requests, 2 * tried);
+            assert_eq!(piece[0].last_used_at, Timestamp::from_secs(secs));
+            log.put_back(piece);
+        }
     }
 }
