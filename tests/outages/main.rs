@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tollgate::access::scope;
 use tollgate::core::change::Actor;
-use tollgate::core::id::OrgId;
+use tollgate::core::id::{KeyId, OrgId};
 use tollgate::core::key_format::KeyFormat;
 use tollgate::core::keyring::NewOrganization;
 use tollgate::core::rate::RateLimit;
 use tollgate::{Catalog, Gate, Plan};
 use tollgate_redis::RedisOptions;
-use tollgate_servers::{Postgres, Redis};
+use tollgate_servers::{Lag, Postgres, Redis};
 use tollgate_sqlx::PostgresStore;
 
 use self::node::{
@@ -29,7 +29,6 @@ use self::node::{
     store_of_our_time,
 };
 
-mod lag;
 #[path = "../it/nodes/node.rs"]
 mod node;
 mod outages;

@@ -3,10 +3,11 @@
 //! is charged once.
 
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tollgate::CacheSettings;
 use tollgate_servers::Proxy;
 
-use super::outages::{Asks, Key, Outage, Runs, charges, settled};
+use super::outages::{Asks, Key, Outage, Runs, Tally, charges, settled};
 use super::*;
 
 const LOOKUP: Duration = Duration::from_millis(500);
@@ -46,6 +47,8 @@ struct Stage {
     manager: Node,
     node: Node,
     keys: [String; 2],
+    /// Nobody asks with it but to see whether the node knows what became of it.
+    probe: (KeyId, String),
     report: Runs,
     durable: Runs,
 }
@@ -54,7 +57,7 @@ struct Stage {
 async fn a_node_without_its_store_serves_the_keys_that_it_knows_and_charges_once() {
     let _alone = ALONE.lock().await;
     let stage = Stage::new().await;
-    let (mut report, mut durable) = (0, 0);
+    let mut told = Tally::default();
     for fault in FAULTS {
         let asks = stage.asks(fault).await;
         let what = format!("Postgres: {fault:?}");
@@ -62,15 +65,18 @@ async fn a_node_without_its_store_serves_the_keys_that_it_knows_and_charges_once
             what: &what,
             lasts: LASTS,
         };
-        let begin = async || stage.begin(fault).await;
-        let good = outage.survive(&asks, begin, async || stage.end(fault).await);
-        let good = good.await;
-        report += good["/report"];
-        durable += good["/durable"];
+        let begin = async || {
+            stage.is_told_of_changes().await;
+            stage.begin(fault).await;
+        };
+        let survived = outage.survive(&asks, begin, async || stage.end(fault).await);
+        told.add(&survived.await);
     }
     stage.node.gate.shutdown().await;
     let direct = store_of_our_time(&stage.url).await;
-    let settled = settled(&direct, &acme()).await;
+    let [report, durable] = ["/report", "/durable"].map(|path| told.of(path, 200));
+    let unended = ["/report", "/durable"].map(|path| told.of(path, 503));
+    let settled = settled(&direct, &acme(), unended.iter().sum()).await;
     let of = |route: &str| charges(&stage.server, &stage.url, route);
     let (of_report, of_durable) = (of("GET /report"), of("GET /durable"));
     say(&format!(
@@ -128,6 +134,7 @@ impl Stage {
             customer(gate, &acme()).await.1,
             key_of(gate, &acme()).await.1,
         ];
+        let probe = key_of(gate, &acme()).await;
         grant(gate, GRANTED).await;
         Self {
             server: Arc::new(server),
@@ -136,6 +143,7 @@ impl Stage {
             manager,
             node,
             keys,
+            probe,
             report,
             durable,
         }
@@ -185,6 +193,32 @@ impl Stage {
         ]
     }
 
+    /// Waits until the node listens, and has done what it does when it listens again: it drops every
+    /// copy, and whoever goes away then takes known keys with them.
+    async fn is_told_of_changes(&self) {
+        const LISTENING: &str = "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN%'";
+        let listen = async || {
+            let (server, url) = (Arc::clone(&self.server), self.url.clone());
+            let answer = spawn_blocking(move || server.query(&url, LISTENING)).await;
+            // The manager does too.
+            answer.unwrap().is_ok_and(|count| count.trim() == "2")
+        };
+        until("the node listens", listen).await;
+        // What it reads for the second change comes after what it was told when it listened.
+        let (id, text) = &self.probe;
+        let (keyring, system) = (self.manager.gate.keyring(), Actor::system());
+        let status = async |expected| self.node.status("/iocs", text).await == expected;
+        until("the probe is let in", async || status(200).await).await;
+        keyring.disable(id, &system).await.unwrap();
+        until("the probe is refused", async || status(401).await).await;
+        keyring.enable(id, &system).await.unwrap();
+        until("the probe is let in again", async || status(200).await).await;
+        for key in &self.keys {
+            assert_eq!(self.node.status("/iocs", key).await, 200);
+        }
+    }
+
     async fn begin(&self, fault: Fault) {
         match fault {
             Fault::Stopped => self.on_server(Postgres::pause).await,
@@ -207,5 +241,13 @@ impl Stage {
     async fn on_server(&self, what: fn(&Postgres)) {
         let server = Arc::clone(&self.server);
         spawn_blocking(move || what(&server)).await.unwrap();
+    }
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Throw-away servers for tests, benches and demos: a Postgres and a Redis that nobody has to set
 //! up, and that leave nothing behind; and a [`Proxy`] that does to connections what networks do.
+//! [`Lag`] tells how late the machine was meanwhile.
 //!
 //! Each is started on a free port of 127.0.0.1, with its data in a temporary folder, and is seen to
 //! be its own before its URL is handed out. It stops when its value is dropped, or else with the
@@ -20,10 +21,12 @@
 
 mod install;
 mod keeper;
+mod lag;
 mod postgres;
 mod proxy;
 mod redis;
 
+pub use lag::Lag;
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use redis::Redis;

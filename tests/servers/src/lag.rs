@@ -1,20 +1,26 @@
 //! How late the machine is: what a test must not hold against those whom it measures.
+#![expect(clippy::disallowed_methods, reason = "it measures the machine")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::stop;
+
 const TURN: Duration = Duration::from_millis(1);
 
 /// A thread that does nothing but sleep, and that no runtime of this program holds up.
-pub(super) struct Lag {
+#[derive(Debug)]
+#[must_use = "it tells how late the machine was when it ends"]
+pub struct Lag {
     ended: Arc<AtomicBool>,
     thread: JoinHandle<Duration>,
 }
 
 impl Lag {
-    pub(super) fn watch() -> Self {
+    /// Begins to watch.
+    pub fn watch() -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ended);
         let thread = thread::spawn(move || {
@@ -30,8 +36,12 @@ impl Lag {
     }
 
     /// By how much it woke up too late, at most.
-    pub(super) fn end(self) -> Duration {
+    #[must_use]
+    pub fn end(self) -> Duration {
         self.ended.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        let Ok(latest) = self.thread.join() else {
+            stop("the thread that measures how late the machine is has panicked")
+        };
+        latest
     }
 }
