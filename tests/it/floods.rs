@@ -66,22 +66,30 @@ async fn requests_without_a_key_are_never_looked_up() {
     }
 }
 
+/// How long a client keeps trying. One try in 33 finds its place among the notes taken: seven in a row
+/// do once in 4 × 10¹⁰, and the eighth is let in.
+const PATIENCE: u64 = 8;
+
 /// The look-up a second that goes to whoever comes first always goes to the flood.
 #[tokio::test]
 async fn a_good_key_is_let_in_when_it_comes_back_to_a_flooded_address() {
     let mut site = site().await;
-    for _ in 0..5 {
-        let fate = fate(&mut site, 2_000, 0, 4).await.expect("let in");
-        assert!(fate.tries >= 2 && fate.seconds <= 4, "{fate:?}");
+    let mut tries = Vec::new();
+    for _ in 0..7 {
+        let fate = fate(&mut site, 2_000, 0, PATIENCE).await.expect("let in");
+        assert_eq!(fate.seconds, fate.tries - 1, "{fate:?}");
+        tries.push(fate.tries);
     }
+    // The first is in vain, and the second is not, but for those whose place is taken.
+    assert_eq!(tries.iter().min(), Some(&2), "{tries:?}");
 }
 
 #[tokio::test]
 async fn a_few_keys_that_come_back_too_do_not_keep_a_good_one_out() {
     let mut site = site().await;
     for _ in 0..3 {
-        let fate = fate(&mut site, 2_000, 5, 6).await.expect("let in");
-        assert!(fate.seconds <= 6, "{fate:?}");
+        let fate = fate(&mut site, 2_000, 5, PATIENCE).await;
+        fate.expect("let in");
     }
 }
 

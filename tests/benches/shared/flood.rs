@@ -196,12 +196,14 @@ pub(crate) async fn fate(
             to_return.push_back(key.clone());
         }
         assert_ne!(site.status(&key, from).await, 200);
-        site.clock
-            .advance(Duration::from_nanos(1_000_000_000 / per_second));
+        let step = Duration::from_nanos(1_000_000_000 / per_second);
         if request < next {
+            site.clock.advance(step);
             continue;
         }
+        // At the same moment, so that whatever is free by then has gone to the flood.
         let answer = site.ask("/", Some(good.clone()), from).await;
+        site.clock.advance(step);
         tries += 1;
         if answer.status() == 200 {
             let seconds = (request - first).div_ceil(per_second);
