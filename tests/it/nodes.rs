@@ -17,7 +17,9 @@ use tollgate::{Gate, Plan};
 use tollgate_servers::Postgres;
 use tollgate_sqlx::PostgresStore;
 
-use self::node::{Asked, Node, acme, catalog, customer, grant, key_of, node, routes, say, store};
+use self::node::{
+    Asked, Node, PATIENCE, acme, catalog, customer, grant, key_of, node, routes, say, store,
+};
 
 mod node;
 mod postgres_and_redis;

@@ -11,7 +11,7 @@ use tollgate::access::scope;
 use tollgate::core::change::Actor;
 use tollgate::core::id::{KeyId, OrgId};
 use tollgate::core::keyring::{NewKey, NewOrganization};
-use tollgate::{Catalog, Gate, GateBuilder, GateService, Plan, Routes};
+use tollgate::{CacheSettings, Catalog, Gate, GateBuilder, GateService, Plan, Routes};
 use tollgate_redis::{RedisLimiter, RedisOptions};
 use tollgate_servers::Redis;
 use tollgate_sqlx::{PostgresOptions, PostgresStore};
@@ -48,10 +48,12 @@ pub(crate) struct Asked {
     pub(crate) status: u16,
 }
 
+/// One that waits for its servers however busy the machine is.
 pub(crate) async fn node(url: &str, prefix: &str, plan: Plan) -> Node {
     let gate = Gate::builder(catalog(plan)).store(store(url).await);
     let gate = gate
         .limiter(limiter(prefix).await)
+        .cache(CacheSettings::new().with_deadline(PATIENCE))
         .charge_deadline(PATIENCE);
     Node::of(gate, routes).await
 }
