@@ -3,9 +3,12 @@
 use tollgate::CacheSettings;
 use tollgate::core::clock::SystemClock;
 use tollgate::core::keyring::{EditKey, KeyringError};
+use tollgate_servers::Lag;
+use tollgate_testkit::clock::ManualClock;
 use tollgate_testkit::faults::{Fault, Faults, FaultyStore, Operation};
 
 use super::*;
+use crate::support::eventually;
 
 /// How often each is tried; `TOLLGATE_TRIALS` says otherwise.
 const TRIALS: u64 = 1_000;
@@ -14,12 +17,20 @@ const MAX_AGE: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_sees_a_change_within_a_second_and_its_own_at_once() {
+    const LISTENING: &str = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND state = 'idle' AND query LIKE 'LISTEN%'";
     let trials = std::env::var("TOLLGATE_TRIALS").map_or(TRIALS, |it| it.parse().unwrap());
-    let fleet = Fleet::start(2, Plan::new("pro")).await;
-    let [own, other] = fleet.nodes.as_slice() else {
-        panic!("there are two");
-    };
-    let (id, text) = fleet.keys.first().unwrap().clone();
+    let url = Postgres::shared().fresh();
+    let (own, other) = (
+        &node(&url, "spreads", Plan::new("pro")).await,
+        &told(&url).await,
+    );
+    let (id, text) = customer(&own.gate, &acme()).await;
+    eventually("both listen", async || {
+        Postgres::shared().query(&url, LISTENING).unwrap().trim() == "2"
+    })
+    .await;
+    let lag = Lag::watch();
     let status = async |node: &Node| node.status("/iocs", &text).await;
     let mut took = Vec::new();
     for trial in 0..trials {
@@ -32,30 +43,48 @@ async fn another_node_sees_a_change_within_a_second_and_its_own_at_once() {
         took.push(told.elapsed());
         admit_again(own, &id, trial).await;
     }
+    let late = lag.end();
     took.sort_unstable();
     let of = |percent: usize| took.get(took.len() * percent / 100).unwrap();
     let slowest = took.last().unwrap();
     let line = format!(
-        "changes seen by another node: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, at most {slowest:.1?} of {trials}",
+        "changes seen by another node: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, at most {slowest:.1?} of {trials}, \
+         on a machine that was {late:.1?} late",
         of(50),
         of(90),
         of(99),
     );
     say(&line);
-    assert!(*of(99) <= Duration::from_secs(1), "{line}");
-    // Who had to be asked would not know before the next look, a quarter of a second apart.
-    assert!(*of(50) <= Duration::from_millis(100), "{line}");
-    fleet.stop().await;
+    assert!(*of(99) <= Duration::from_secs(1) + late, "{line}");
+    own.gate.shutdown().await;
+    other.gate.shutdown().await;
+}
+
+/// Another node, whose clock stands still: it never looks for changes, and none of its copies grows
+/// old. Whatever it knows it was told.
+async fn told(url: &str) -> Node {
+    let gate = Gate::builder(catalog(Plan::new("pro"))).store(store(url).await);
+    Node::of(gate.clock(Arc::new(ManualClock::new())), routes).await
 }
 
 async fn seen(status: &impl AsyncFn(&Node) -> u16, node: &Node, expected: u16) {
     let began = Instant::now();
     while status(node).await != expected {
-        assert!(
-            began.elapsed() < Duration::from_secs(5),
-            "{expected} was never seen"
-        );
+        assert!(began.elapsed() < PATIENCE, "{expected} was never seen");
         tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// The moment before the first request that a node lets in again, and for which it reads the key.
+async fn first_let_in(status: &impl AsyncFn(&Node) -> u16, node: &Node) -> Instant {
+    let began = Instant::now();
+    loop {
+        let asked = Instant::now();
+        if status(node).await == 200 {
+            return asked;
+        }
+        assert!(began.elapsed() < PATIENCE, "it is never let in");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -88,7 +117,8 @@ async fn deaf(url: &str) -> (Node, Faults) {
     let faults = store.faults();
     faults.set(Operation::Told, Fault::Hang);
     let gate = Gate::builder(catalog(Plan::new("pro"))).store(store);
-    let gate = gate.cache(CacheSettings::new().with_max_age(MAX_AGE));
+    let settings = CacheSettings::new().with_max_age(MAX_AGE);
+    let gate = gate.cache(settings.with_deadline(PATIENCE));
     (Node::of(gate, routes).await, faults)
 }
 
@@ -106,30 +136,32 @@ async fn a_node_whose_feed_is_cut_sees_a_change_when_its_copies_are_too_old() {
         let mut took = Vec::new();
         for trial in 0..6 {
             // Just now, so that its copy is as young as can be.
-            seen(&status, &other, 200).await;
+            let young = first_let_in(&status, &other).await;
             let refused = refuse(&own, &id, trial).await;
             let told = Instant::now();
             assert_eq!(status(&own).await, refused, "on the node that was told");
             loop {
                 let asked = told.elapsed();
-                if status(&other).await == refused {
+                let answer = status(&other).await;
+                if answer == refused {
                     took.push(asked);
                     break;
                 }
-                assert!(asked < MAX_AGE, "{fault:?}: admitted after {asked:?}");
+                let most = if answer == 200 { MAX_AGE } else { PATIENCE };
+                assert!(asked < most, "{fault:?}: {answer} after {asked:?}");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
+            let age = young.elapsed();
+            assert!(
+                fault == Fault::None || age >= MAX_AGE,
+                "the feed is not cut: a copy of {age:?} was dropped"
+            );
             admit_again(&own, &id, trial).await;
         }
         took.sort_unstable();
         say(&format!(
             "changes seen by a node whose feed is cut ({fault:?}): {took:.0?}, at most {MAX_AGE:?}"
         ));
-        let slowest = *took.last().unwrap();
-        assert!(
-            fault == Fault::None || slowest > MAX_AGE / 2,
-            "the feed is not cut: {slowest:?}"
-        );
         own.gate.shutdown().await;
     }
 }
