@@ -2,8 +2,6 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,7 +13,7 @@ use tollgate_core::id::KeyId;
 use tollgate_core::record::{ApiKey, KeyStatus};
 use tollgate_core::secret::KeyDigest;
 use tollgate_core::store::KeyStore;
-use tollgate_servers::{Postgres, Proxy};
+use tollgate_servers::{Lag, Postgres, Proxy};
 use tollgate_sqlx::PostgresStore;
 use tollgate_testkit::records::{api_key, change, org, organization};
 
@@ -36,7 +34,7 @@ async fn another_node_is_told_of_a_revocation_within_milliseconds() {
     let keys = make_keys(&ours, revocations).await;
     let mut seen = theirs.newest().await.unwrap();
     listen(&ours, &theirs, &mut seen).await;
-    let (mut after_reply, mut whole) = (Vec::new(), Vec::new());
+    let (lag, mut after_reply, mut whole) = (Lag::watch(), Vec::new(), Vec::new());
     for key in keys {
         let id = key.id;
         let began = steady();
@@ -48,14 +46,15 @@ async fn another_node_is_told_of_a_revocation_within_milliseconds() {
         after_reply.push(heard.1.since(replied));
         whole.push(heard.1.since(began));
     }
+    let late = lag.end();
     let [_, p99, _] = distribution(&mut whole);
     let from_reply = distribution(&mut after_reply);
     say(&format!(
         "{revocations} revocations, until another node has read of them: median, p99 and longest \
-         {whole:.1?} from the call, {from_reply:.1?} from its reply",
+         {whole:.1?} from the call, {from_reply:.1?} from its reply, on a machine that was {late:.1?} late",
         whole = distribution(&mut whole),
     ));
-    assert!(p99 < Duration::from_secs(1));
+    assert!(p99 < Duration::from_secs(1) + late, "{p99:?}");
 }
 
 async fn make_keys(store: &PostgresStore, keys: u64) -> Vec<ApiKey> {
@@ -159,27 +158,34 @@ async fn a_listener_that_cannot_connect_tries_a_few_times_a_second() {
     let (ours, theirs) = (open(&url).await, open(&proxy.url_for(&url)).await);
     listen(&ours, &theirs, &mut 0).await;
     proxy.cut();
-    let tries = Arc::new(AtomicU64::new(0));
-    let hangs_up = tokio::spawn(hang_up(proxy.port(), Arc::clone(&tries)));
-    let told = timeout(Duration::from_secs(1), theirs.told().into_future()).await;
-    assert!(told.is_err(), "told by nobody: {told:?}");
-    hangs_up.abort();
-    assert!(hangs_up.await.unwrap_err().is_cancelled());
-    let tries = tries.load(Ordering::Relaxed);
-    assert!((1..=10).contains(&tries), "tried {tries} times in a second");
+    let tries = async {
+        tokio::select! {
+            told = theirs.told().into_future() => panic!("told by nobody: {told:?}"),
+            tries = hang_up(proxy.port(), 10) => tries,
+        }
+    };
+    let tries = timeout(PATIENCE, tries).await.unwrap().unwrap();
+    let (first, last) = (tries.first().unwrap(), tries.last().unwrap());
+    // Each begins after the one before it has failed, so that a machine which is late can only make
+    // them rarer.
+    let took = last.since(*first);
+    assert!(took >= Duration::from_secs(1), "tried 10 times in {took:?}");
     proxy.pass();
     assert_eq!(tell(&theirs).await, Told::Again);
     grant(&ours).await;
     assert_eq!(tell(&theirs).await, Told::Changed);
 }
 
-/// Takes every connection on this port, and closes it.
-async fn hang_up(port: u16, taken: Arc<AtomicU64>) -> io::Result<()> {
+/// Takes so many connections on this port, closes each, and says when.
+async fn hang_up(port: u16, connections: usize) -> io::Result<Vec<Steady>> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    loop {
-        drop(listener.accept().await?);
-        taken.fetch_add(1, Ordering::Relaxed);
+    let mut taken = Vec::new();
+    while taken.len() < connections {
+        let connection = listener.accept().await?;
+        taken.push(steady());
+        drop(connection);
     }
+    Ok(taken)
 }
 
 /// Nobody who waits to be told keeps a store from closing.
@@ -218,10 +224,11 @@ async fn a_store_without_its_server_closes_while_somebody_waits_to_be_told() {
         proxy.black_hole();
         let waits = tokio::spawn(theirs.told().into_future());
         sleep(lost_for).await;
-        let began = steady();
+        let (lag, began) = (Lag::watch(), steady());
         timeout(PATIENCE, theirs.close()).await.unwrap();
-        let took = steady().since(began);
-        assert!(took < Duration::from_secs(1), "{lost_for:?}: {took:?}");
+        let (took, late) = (steady().since(began), lag.end());
+        let most = Duration::from_secs(1) + 4 * late;
+        assert!(took < most, "{lost_for:?}: {took:?}, with {late:?}");
         waits.abort();
     }
 }
