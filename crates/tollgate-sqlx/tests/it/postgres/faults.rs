@@ -22,7 +22,7 @@ use tollgate_core::rate::Subject;
 use tollgate_core::reply::Reply;
 use tollgate_core::store::KeyStore;
 use tollgate_core::usage::{KeyUsage, UsageStore};
-use tollgate_servers::{Postgres, Proxy};
+use tollgate_servers::{Lag, Postgres, Proxy};
 use tollgate_sqlx::PostgresStore;
 use tollgate_testkit::records::{
     api_key, at, change, digest, hold_request, key_id, org, organization,
@@ -34,14 +34,16 @@ use crate::say;
 /// How long the gate waits for a look-up, and for everything else.
 const LOOKUP: Duration = Duration::from_millis(500);
 const OTHERS: Duration = Duration::from_secs(1);
-/// How much later a busy machine notices a deadline.
+/// How much later a deadline is noticed where the machine itself is never late.
 const SLACK: Duration = Duration::from_millis(250);
 /// How long each fault lasts: longer than any deadline.
 const LASTS: Duration = Duration::from_millis(1_300);
-/// How soon everything works again.
+/// How soon everything works again, there too.
 const RECOVERS: Duration = Duration::from_secs(2);
 /// So many answers in a row, of each kind of call, are what working is.
 const WORKS: u64 = 20;
+/// Longer than anything takes that is to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 const KEYS: u8 = 200;
 /// Four that look up, four that charge, two that manage, and one that listens.
 const CONNECTIONS: u64 = 11;
@@ -103,14 +105,15 @@ async fn every_call_ends_in_time_and_the_store_works_again_by_itself() {
     let stage = Stage::new(open(&proxy.url_for(&url)).await, &direct).await;
     let tasks = stage.ask_everything();
     for fault in FAULTS {
-        stage.works(steady()).await;
+        stage.works().await;
+        let lag = Lag::watch();
         stage.tallies.lock().clear();
         begin(fault, &server, &proxy).await;
         sleep(LASTS).await;
         end(fault, &server, &proxy).await;
         let over = steady();
-        stage.works(over).await;
-        stage.tell(fault, over);
+        stage.works().await;
+        stage.tell(fault, over, lag.end());
     }
     stage.ended.store(true, Ordering::Relaxed);
     for task in tasks {
@@ -134,10 +137,7 @@ async fn every_call_ends_in_time_and_the_store_works_again_by_itself() {
     );
     let began = steady();
     while server.query(&url, &count).unwrap().trim() != "t" {
-        assert!(
-            steady().since(began) < Duration::from_secs(5),
-            "connections are left"
-        );
+        assert!(steady().since(began) < PATIENCE, "connections are left");
     }
 }
 
@@ -349,8 +349,9 @@ impl Stage {
         }
     }
 
-    /// Waits until everything works, which is to be soon.
-    async fn works(&self, since: Steady) {
+    /// Waits until everything works.
+    async fn works(&self) {
+        let since = steady();
         for tally in self.tallies.lock().values_mut() {
             tally.in_a_row = 0;
         }
@@ -363,26 +364,30 @@ impl Stage {
                 return;
             }
             let waited = steady().since(since);
-            assert!(waited < 2 * RECOVERS, "{:#?}", self.tallies.lock());
+            assert!(waited < PATIENCE, "{:#?}", self.tallies.lock());
             sleep(Duration::from_millis(1)).await;
         }
     }
 
-    fn tell(&self, fault: Fault, over: Steady) {
+    fn tell(&self, fault: Fault, over: Steady, lag: Duration) {
         let tallies = self.tallies.lock();
         let mut told = Vec::new();
         for (what, tally) in &*tallies {
             let recovered = tally
                 .last_failure
                 .map_or(Duration::ZERO, |it| it.since(over));
-            assert!(tally.late < SLACK, "{fault:?}: {what}: {tally:?}");
-            assert!(recovered < RECOVERS, "{fault:?}: {what}: {tally:?}");
+            let of = format!("{fault:?}: {what}: {tally:?}, with {lag:?}");
+            assert!(tally.late < SLACK + 4 * lag, "{of}");
+            assert!(recovered < RECOVERS + 4 * lag, "{of}");
             let (answers, failures, late) = (tally.answers, tally.failures, tally.late);
             told.push(format!(
                 "{what} {answers} ok, {failures} failed, {late:.0?} late, the last failure {recovered:.0?} after"
             ));
         }
-        say(&format!("{fault:?}: {}", told.join("; ")));
+        say(&format!(
+            "{fault:?}: {}; the machine was {lag:.0?} late",
+            told.join("; ")
+        ));
     }
 }
 
