@@ -22,6 +22,9 @@ mod redis_keys;
 mod redis_nodes;
 mod redis_start;
 
+/// Longer than anything takes that is to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The shared server, with names that nobody else has.
 fn fresh() -> RedisOptions {
     static USED: AtomicU32 = AtomicU32::new(0);

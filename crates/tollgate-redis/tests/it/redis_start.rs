@@ -12,7 +12,7 @@ use tollgate_redis::{RedisLimiter, RedisOptions};
 use tollgate_servers::Redis;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{acme, at, exact, order};
+use crate::{PATIENCE, acme, at, exact, order};
 
 async fn refused(url: &str) -> String {
     let error = RedisLimiter::open(url).await.unwrap_err();
@@ -141,9 +141,7 @@ async fn a_redis_that_is_down_at_the_start_is_waited_for_and_told_of_once() {
     );
 
     redis.restart();
-    timeout(Duration::from_secs(2), limiter.recovered())
-        .await
-        .unwrap();
+    timeout(PATIENCE, limiter.recovered()).await.unwrap();
     // The log is written by the task that connects, right after.
     tokio::task::yield_now().await;
     let lines = log.text();
@@ -217,7 +215,7 @@ async fn a_password_that_is_changed_meanwhile_is_told_of_once() {
             .matches("refuses the user or the password")
             .count()
     };
-    let tries = timeout(Duration::from_secs(5), async {
+    let tries = timeout(PATIENCE, async {
         while told() == 0 {
             tokio::task::yield_now().await;
         }
@@ -229,9 +227,7 @@ async fn a_password_that_is_changed_meanwhile_is_told_of_once() {
         &["CONFIG", "SET", "requirepass", "hunter2"],
     )
     .await;
-    timeout(Duration::from_secs(2), limiter.recovered())
-        .await
-        .unwrap();
+    timeout(PATIENCE, limiter.recovered()).await.unwrap();
     assert_eq!(told(), 1, "{}", log.text());
     assert!(!log.text().contains("hunter"), "{}", log.text());
 }
