@@ -1,6 +1,7 @@
 //! Asks, as clients of the app do, and keeps what was answered.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -15,6 +16,9 @@ use tollgate_examples::tour::origin;
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 12;
+/// How often a request is sent that a node could not decide, and after what wait again.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A client of one address, with a key.
 #[derive(Clone, Debug)]
@@ -61,12 +65,23 @@ impl Client {
         }
     }
 
-    /// The status of an answer.
+    /// The status of an answer. Whoever is told that a server does not answer (503) asks again, a few
+    /// times.
     ///
     /// # Errors
     ///
     /// A [`Failure`] if nobody answers.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<u16, Failure> {
+        for _ in 1..TRIES {
+            match self.ask_once(method.clone(), path).await? {
+                503 => tokio::time::sleep(AGAIN).await,
+                status => return Ok(status),
+            }
+        }
+        self.ask_once(method, path).await
+    }
+
+    async fn ask_once(&self, method: Method, path: &str) -> Result<u16, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.origin))

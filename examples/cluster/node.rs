@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tollgate::Gate;
 use tollgate::access::scope;
 use tollgate::core::accounts::Accounts;
 use tollgate::core::clock::SystemClock;
+use tollgate::{CacheSettings, Gate};
 use tollgate_admin::SessionCookies;
 use tollgate_examples::failure::Failure;
 use tollgate_examples::interrupt::interrupted;
@@ -29,9 +29,9 @@ pub(crate) const LISTENING: &str = "listening on ";
 pub(crate) const REPORT: &str = "/api/v1/report";
 pub(crate) const REPORT_CREDITS: u64 = 1;
 
-/// In place of 50 ms: servers, nodes and whoever asks share the processors of one machine, and one
-/// that is busy is no reason to count alone.
-const DEADLINE: Duration = Duration::from_millis(500);
+/// In place of 50 ms, and of what the gate waits for a database: servers, nodes and whoever asks share
+/// the processors of one machine, and one that is busy is no reason to count alone or to give up.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Serves until the standard input ends.
 ///
@@ -49,7 +49,8 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), Failure> {
     let limiter = RedisOptions::new(redis)
         .prefix("tollgate-threat-intel")
         .nodes(flags.nodes().into())
-        .deadline(DEADLINE);
+        // Less than the gate waits for it, which would give up before the limiter counts by itself.
+        .deadline(DEADLINE / 2);
     let limiter = limiter.open().await?;
     let accounts = Accounts::new(Arc::new(store.clone()), Arc::new(SystemClock::default()));
     let people = SessionCookies::new(accounts).named(api::SESSION_COOKIE)?;
@@ -57,6 +58,8 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), Failure> {
         .store(store.clone())
         .limiter(limiter.clone())
         .sessions(people)
+        .cache(CacheSettings::new().with_deadline(DEADLINE))
+        .charge_deadline(DEADLINE)
         .build()
         .await?;
     let served = serve(listener, &gate, &limiter).await;
