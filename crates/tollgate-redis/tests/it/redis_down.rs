@@ -31,6 +31,13 @@ impl Node {
         }
     }
 
+    /// The same, once it is connected: on a busy machine that may be later than at the start.
+    async fn counting(options: RedisOptions) -> Self {
+        let this = Self::open(options).await;
+        timeout(PATIENCE, this.limiter.recovered()).await.unwrap();
+        this
+    }
+
     fn ask(&self, limits: &[RateLimit]) -> Reply<Tally> {
         let subject = &acme();
         let take = Take {
@@ -104,7 +111,7 @@ async fn nodes_together_admit_n_and_while_it_is_down_the_nth_part_each() {
 async fn a_redis_that_hangs_is_waited_for_three_times_and_no_more() {
     let (redis, limits) = (Redis::start(), [exact(100_000, 3600)]);
     let options = RedisOptions::new(redis.url()).deadline(Duration::from_millis(40));
-    let node = Node::open(options).await;
+    let node = Node::counting(options).await;
     redis.pause();
     for late in [false, false, true] {
         let (lag, started) = (Lag::watch(), Instant::now());
@@ -132,7 +139,7 @@ async fn one_late_answer_is_no_reason_to_count_alone() {
     let (redis, limits) = (Redis::start(), [exact(100, 3600)]);
     let deadline = Duration::from_millis(40);
     let options = RedisOptions::new(redis.url()).deadline(deadline);
-    let node = Node::open(options).await;
+    let node = Node::counting(options).await;
     let still = Still::stand();
     for _ in 0..3 {
         for _ in 0..2 {
@@ -262,7 +269,7 @@ async fn a_redis_whose_clients_are_paused_is_down_until_they_go_on() {
 #[tokio::test]
 async fn a_connection_that_nobody_uses_is_seen_to_break() {
     let redis = Redis::start();
-    let node = Node::open(RedisOptions::new(redis.url())).await;
+    let node = Node::open(patient(&redis)).await;
     let (lag, killed) = (Lag::watch(), Instant::now());
     redis.kill();
     timeout(PATIENCE, async {
@@ -281,7 +288,7 @@ async fn a_connection_that_nobody_uses_is_seen_to_break() {
 #[tokio::test]
 async fn the_last_clone_closes_the_connection() {
     let redis = Redis::start();
-    let limiter = RedisOptions::new(redis.url()).open().await.unwrap();
+    let limiter = patient(&redis).open().await.unwrap();
     let names = async || format!("{:?}", order(&redis.url(), &["CLIENT", "LIST"]).await);
     let clone = limiter.clone();
     drop(limiter);
