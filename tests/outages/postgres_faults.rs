@@ -166,6 +166,7 @@ impl Stage {
             well: 200,
             meanwhile: 503,
             deadline: rates + deadline,
+            besides: Duration::ZERO,
         };
         let mut new = Vec::new();
         for _ in 0..4 {

@@ -10,6 +10,8 @@ use super::*;
 
 /// The default.
 const RATE: Duration = Duration::from_millis(50);
+/// PostgreSQL ends a statement of a charge that takes longer.
+const CHARGE: Duration = Duration::from_secs(1);
 const LASTS: Duration = Duration::from_millis(800);
 const HOUR: Duration = Duration::from_secs(3600);
 const GRANTED: u64 = 1_000_000;
@@ -130,10 +132,14 @@ impl Stage {
             well: 200,
             meanwhile,
             deadline: RATE,
+            besides: Duration::ZERO,
         };
         vec![
             asks("by its share", share, "/iocs", 200),
-            asks("by its share, charged", share, "/report", 200),
+            Asks {
+                besides: CHARGE,
+                ..asks("by its share, charged", share, "/report", 200)
+            },
             asks("refused", refuse, "/iocs", 503),
             asks("refused, not charged", refuse, "/report", 503),
         ]
