@@ -1,6 +1,6 @@
 //! What a million cached keys cost, in time and in memory, beside ten thousand and one.
 //!
-//! `cargo bench -p tollgate-tests --bench keys`. Fails if a key takes more than the project's
+//! `cargo bench -p tollgate-counts --bench keys`. Fails if a key takes more than the project's
 //! budget of 700 bytes. `KEYS=100000` makes the largest number smaller, and a key dearer: tables
 //! double when they are full, so what a key takes depends on how full they are.
 #![expect(
