@@ -87,10 +87,9 @@ mod tests {
 
     #[test]
     fn both_clocks_go_on_together_and_near_the_machines() {
-        let clock = SystemClock::default();
+        let (clock, began) = (SystemClock::default(), wall());
         let first = clock.now();
-        let wall = wall();
-        assert!(wall.since(first.wall) < Duration::from_millis(100));
+        assert!(began <= first.wall && first.wall <= wall());
         let mut last = first;
         for _ in 0..100_000 {
             let now = clock.now();
@@ -98,6 +97,7 @@ mod tests {
             last = now;
         }
         let (by_wall, by_steady) = (last.wall.since(first.wall), last.steady.since(first.steady));
-        assert!(by_wall.abs_diff(by_steady) < Duration::from_millis(50));
+        // Whoever is held up between the two clocks is so for less than all of it took.
+        assert!(by_wall.abs_diff(by_steady) < wall().since(began));
     }
 }
