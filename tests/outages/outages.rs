@@ -40,7 +40,7 @@ pub(super) struct Asks {
     pub(super) meanwhile: u16,
     /// How long the node waits for a server, altogether.
     pub(super) deadline: Duration,
-    /// How long a server that is still there may take besides, where the machine is busy.
+    /// How long one of them may take besides, where the machine is busy.
     pub(super) besides: Duration,
 }
 

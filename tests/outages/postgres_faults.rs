@@ -177,6 +177,8 @@ impl Stage {
         vec![
             Asks {
                 meanwhile: 200,
+                // Less than whoever asks the store waits for it.
+                besides: LOOKUP / 2,
                 ..asks("cached", "/iocs", cached, Duration::ZERO)
             },
             Asks {
