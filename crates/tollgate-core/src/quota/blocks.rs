@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -262,7 +263,9 @@ impl QuotaBlocks {
         let shared = Arc::clone(&self.blocks);
         let landing = of.clone();
         let flight: BoxFuture<_> = Box::pin(async move {
-            let debited = debited.await;
+            // Who asks later would get the panic too.
+            let debited = AssertUnwindSafe(debited).catch_unwind().await;
+            let debited = debited.unwrap_or_else(|_| Err(panicked()));
             let mut blocks = shared.lock();
             blocks.flights.remove(&landing);
             debited.map(|debited| blocks.credit(&asked, debited))
@@ -378,6 +381,10 @@ impl Block {
             refused,
         }
     }
+}
+
+fn panicked() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the quota store panicked")
 }
 
 impl fmt::Debug for QuotaBlocks {

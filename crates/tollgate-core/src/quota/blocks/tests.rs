@@ -294,6 +294,46 @@ async fn those_who_find_a_block_empty_share_one_debit_that_outlives_them() {
     );
 }
 
+/// Panics the first time, after a while.
+#[derive(Debug, Default)]
+struct Panics {
+    inner: Slow,
+}
+
+impl QuotaStore for Panics {
+    fn debit(&self, request: DebitRequest) -> Reply<Debited> {
+        let debited = self.inner.debit(request);
+        let is_first = self.inner.debits.load(Ordering::Relaxed) == 1;
+        Reply::later(async move {
+            let debited = debited.await;
+            assert!(!is_first, "the first debit panics");
+            debited
+        })
+    }
+
+    fn give_back(
+        &self,
+        subject: Subject,
+        period: QuotaPeriod,
+        start: Timestamp,
+        units: u64,
+    ) -> Reply<()> {
+        self.inner.give_back(subject, period, start, units)
+    }
+}
+
+#[tokio::test]
+async fn a_debit_that_panics_is_an_error_and_the_next_one_is_asked() {
+    let spawn: Spawn = Arc::new(|task| drop(tokio::spawn(task)));
+    let blocks = QuotaBlocks::new(Arc::new(Panics::default()), spawn);
+    let take = || blocks.take(&acme(), &a_day(1000), 1, at(0));
+    for waiting in [take(), take()] {
+        let error = waiting.await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+    assert!(take().await.unwrap().admitted);
+}
+
 proptest! {
     #[test]
     fn what_is_admitted_is_what_fits(
