@@ -2,20 +2,25 @@
 //!
 //! A block is at most a hundredth of the quota, and a single request's worth near its end, so a
 //! crash forfeits at most a hundredth. Only a request that finds its block empty waits for the
-//! store, and all that do share one debit, which goes on when they hang up. What is spent and what is in blocks never exceeds what the store debited, so the store
-//! alone keeps the limit, however many processes share it.
+//! store, and all that do share one debit, which goes on when they hang up. What is spent and what
+//! is in blocks never exceeds what the store debited, so the store alone keeps the limit, however
+//! many processes share it.
+//!
+//! Another process may give back what it did not spend. So who refuses asks the store again, once a
+//! second at most, and waits for no answer: what it brings is there for the next request.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use parking_lot::Mutex;
 
-use crate::clock::{Moment, Timestamp};
+use crate::clock::{Moment, Steady, Timestamp};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::quota::{
     DebitRequest, Debited, QuotaLimit, QuotaPeriod, QuotaState, QuotaStore, QuotaTally,
@@ -28,6 +33,9 @@ mod tests;
 
 /// Above this many subjects, those whose period is over are forgotten.
 const SWEEP_AT: usize = 65_536;
+
+/// How long after it was asked the store may have more than it said.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a debit is repeated because others took what it brought.
 const REPEATS: usize = 1000;
@@ -70,8 +78,10 @@ struct Block {
     left: u64,
     /// Used by all, as the store said last; what is `left` is included.
     used: u64,
-    /// The limit and cost at which the store had too few; asking again would not help.
+    /// The limit and cost at which the store had too few.
     exhausted: Option<(u64, u64)>,
+    /// When the store was asked last.
+    asked_at: Steady,
 }
 
 impl QuotaBlocks {
@@ -94,7 +104,18 @@ impl QuotaBlocks {
         now: Moment,
     ) -> Reply<QuotaTally> {
         match self.try_take(subject, limits, cost, now) {
-            Ok(tally) => Reply::ready(tally),
+            Ok(tally) if tally.admitted => Reply::ready(tally),
+            Ok(refused) => {
+                let asked = self.next_question(subject, limits, cost, now);
+                match asked.map(|again| self.debit(subject, again)) {
+                    Some(Reply::Now(Ok(()))) => {
+                        let (this, subject) = (self.clone(), subject.clone());
+                        this.take_again(subject, limits.to_vec(), cost, now, REPEATS)
+                    }
+                    // Nobody waits for it, and whatever it is, this is refused.
+                    _ => Reply::ready(refused),
+                }
+            }
             Err(missing) => {
                 let (this, subject, limits) = (self.clone(), subject.clone(), limits.to_vec());
                 this.debit(&subject, missing)
@@ -235,6 +256,7 @@ impl QuotaBlocks {
         for limit in limits {
             let block = Block::current(blocks, limit.period(), now.wall);
             if block.left < cost {
+                block.asked_at = now.steady;
                 return Err(block.next_debit(subject, limit.units().get(), cost));
             }
         }
@@ -244,6 +266,39 @@ impl QuotaBlocks {
             *state = block.state(limit, false);
         }
         Ok(tally)
+    }
+
+    /// What the store is asked after a refusal, if it was not asked for a while.
+    fn next_question(
+        &self,
+        subject: &Subject,
+        limits: &[QuotaLimit],
+        cost: u32,
+        now: Moment,
+    ) -> Option<DebitRequest> {
+        let cost = u64::from(cost);
+        let mut blocks = self.blocks.lock();
+        let blocks = blocks.of(subject, now.wall);
+        let mut next: Option<(Duration, &QuotaLimit)> = None;
+        for limit in limits {
+            let block = Block::current(blocks, limit.period(), now.wall);
+            let units = limit.units().get();
+            if !block.must_refuse(units, cost) {
+                continue;
+            }
+            let ago = now.steady.since(block.asked_at);
+            // What is more than the quota is refused whatever others give back.
+            if ago < ASK_AGAIN_AFTER || cost > units {
+                return None;
+            }
+            if next.is_none_or(|(longest, _)| longest < ago) {
+                next = Some((ago, limit));
+            }
+        }
+        let (_, limit) = next?;
+        let block = Block::current(blocks, limit.period(), now.wall);
+        block.asked_at = now.steady;
+        Some(block.next_debit(subject, limit.units().get(), cost))
     }
 
     /// Asks the store, unless somebody does already, and puts what it gives into the block.
@@ -305,10 +360,12 @@ impl Blocks {
         let blocks = self.by_subject.entry(asked.subject.clone()).or_default();
         if let Some(block) = blocks.begun(asked.period, asked.start) {
             block.left = block.left.saturating_add(granted);
-            block.used = block.used.max(used);
+            // It may be less than before: one debit follows another.
+            block.used = used;
             if granted < asked.at_least {
-                block.used = used;
                 block.exhausted = Some((asked.limit, asked.at_least));
+            } else if block.is_exhausted_for(asked.limit, asked.at_least) {
+                block.exhausted = None;
             }
         }
     }
@@ -336,6 +393,7 @@ impl Block {
             left: 0,
             used: 0,
             exhausted: None,
+            asked_at: Steady::default(),
         };
         let block = blocks.slot(period).get_or_insert_with(fresh);
         if now >= block.end {
@@ -346,11 +404,14 @@ impl Block {
 
     fn must_refuse(&self, limit: u64, cost: u64) -> bool {
         let spent = self.used.saturating_sub(self.left);
-        let known_exhausted = self.left < cost
-            && self
-                .exhausted
-                .is_some_and(|(at, least)| limit <= at && cost >= least);
+        let known_exhausted = self.left < cost && self.is_exhausted_for(limit, cost);
         spent.saturating_add(cost) > limit || known_exhausted
+    }
+
+    /// Whether the store had too few for less, or for a larger limit.
+    fn is_exhausted_for(&self, limit: u64, cost: u64) -> bool {
+        self.exhausted
+            .is_some_and(|(at, least)| limit <= at && cost >= least)
     }
 
     /// A hundredth of the quota, or, when two such are not left, just what is needed.
