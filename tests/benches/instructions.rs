@@ -83,11 +83,11 @@ fn at_most(instructions: u64) -> LibraryBenchmarkConfig {
 #[library_benchmark]
 #[bench::bare_axum(args = ("bare"), setup = ready)]
 #[bench::peers(args = ("peers"), setup = ready)]
-#[bench::whole_stack(args = ("whole"), setup = ready, config = at_most(2_090_000))]
+#[bench::whole_stack(args = ("whole"), setup = ready, config = at_most(2_100_000))]
 #[bench::public_route(args = ("200, public route"), setup = ready, config = at_most(1_330_000))]
-#[bench::no_key(args = ("401, no key"), setup = ready, config = at_most(2_100_000))]
-#[bench::bad_checksum(args = ("401, checksum wrong"), setup = ready, config = at_most(2_320_000))]
-#[bench::unknown_key(args = ("401, unknown, remembered"), setup = ready, config = at_most(2_430_000))]
+#[bench::no_key(args = ("401, no key"), setup = ready, config = at_most(2_140_000))]
+#[bench::bad_checksum(args = ("401, checksum wrong"), setup = ready, config = at_most(2_350_000))]
+#[bench::unknown_key(args = ("401, unknown, remembered"), setup = ready, config = at_most(2_480_000))]
 #[bench::rate_exceeded(args = ("429, rate"), setup = ready, config = at_most(3_180_000))]
 fn hundred_requests(ready: Ready) -> (Runtime, Variant) {
     let Ready {

@@ -185,7 +185,7 @@ impl<B: Backend> AccountStore for SqlStore<B> {
     fn touch_session(&self, id: &SessionId, at: Timestamp) -> Reply<()> {
         let (backend, row) = (self.backend.clone(), values![id.as_bytes(), at]);
         Reply::later(async move {
-            let mut transaction = backend.charge().await?;
+            let mut transaction = backend.count().await?;
             transaction.execute(sql::TOUCH_SESSION, row).await?;
             transaction.commit().await
         })

@@ -77,6 +77,13 @@ impl Backend for Any {
         })
     }
 
+    async fn count(&self) -> Result<Self::Write, StoreError> {
+        Ok(match self {
+            Self::Sqlite(it) => Either::Sqlite(it.count().await?),
+            Self::Postgres(it) => Either::Postgres(it.count().await?),
+        })
+    }
+
     async fn told(&self) -> Told {
         either!(self, Self, it => it.told().await)
     }

@@ -89,7 +89,7 @@ impl<B: Backend> Ledger for SqlStore<B> {
     }
 
     fn forget(&self, ended_before: Timestamp, now: Timestamp, limit: u32) -> Reply<u64> {
-        in_transaction!(self.charge, |transaction| {
+        in_transaction!(self.count, |transaction| {
             books::forget(&mut transaction, ended_before, now, limit)
         })
     }

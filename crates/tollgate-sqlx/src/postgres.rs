@@ -3,12 +3,14 @@
 //! | pool | for |
 //! | --- | --- |
 //! | lookups | everything that reads |
-//! | charges | credits, quotas, usage: transactions that lock the rows they change |
+//! | charges | credits: the one transaction at a time in which charges share |
+//! | counts | quotas, usage, what is due or over: transactions that lock the rows they change |
 //! | changes | management: transactions that wait for each other, on all nodes |
 //! | feed | the one connection that listens |
 //!
 //! They are apart so that none can use up the connections of another: however long charges wait
-//! for a slow disk, keys are still looked up.
+//! for a slow disk, keys are still looked up; however many quotas begin anew at midnight, charges
+//! are written.
 
 use std::error::Error;
 use std::fmt;
@@ -37,7 +39,9 @@ mod rights;
 mod settings;
 
 const LOOKUPS: u32 = 4;
-const CHARGES: u32 = 4;
+/// Whoever leads the queue of charges wants one, and nobody else does.
+const CHARGES: u32 = 1;
+const COUNTS: u32 = 3;
 const CHANGES: u32 = 2;
 /// How long a connection is waited for, and the first one at the start.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -59,7 +63,7 @@ macro_rules! lock_changes {
     };
 }
 const LOCK_CHANGES: &str = lock_changes!();
-const BEGIN_CHARGE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_CHANGE: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED; ", lock_changes!());
 
 /// How to open a database on PostgreSQL.
@@ -181,6 +185,7 @@ fn cause(error: sqlx::Error) -> Option<Box<dyn Error + Send + Sync>> {
 pub struct Postgres {
     lookups: PgPool,
     charges: PgPool,
+    counts: PgPool,
     changes: PgPool,
     feed: Feed,
     time: Time,
@@ -192,6 +197,7 @@ impl Postgres {
             time,
             lookups: pool(options, LOOKUPS, settings::LOOKUPS),
             charges: pool(options, CHARGES, settings::CHARGES),
+            counts: pool(options, COUNTS, settings::CHARGES),
             changes: pool(options, CHANGES, settings::CHANGES),
             feed: Feed::new(pool(options, 1, settings::LOOKUPS)),
         }
@@ -203,6 +209,7 @@ impl Postgres {
                 self.feed.close(),
                 self.lookups.close(),
                 self.charges.close(),
+                self.counts.close(),
                 self.changes.close(),
             )
         };
@@ -268,7 +275,11 @@ impl Backend for Postgres {
     }
 
     async fn charge(&self) -> Result<WriteTransaction, StoreError> {
-        Self::begin(&self.charges, CHARGE, BEGIN_CHARGE).await
+        Self::begin(&self.charges, CHARGE, BEGIN).await
+    }
+
+    async fn count(&self) -> Result<WriteTransaction, StoreError> {
+        Self::begin(&self.counts, CHARGE, BEGIN).await
     }
 
     async fn told(&self) -> Told {
@@ -281,3 +292,6 @@ impl fmt::Debug for Postgres {
         f.debug_struct("Postgres").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

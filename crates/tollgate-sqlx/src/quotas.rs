@@ -14,7 +14,7 @@ impl<B: Backend> QuotaStore for SqlStore<B> {
     fn debit(&self, request: DebitRequest) -> Reply<Debited> {
         let backend = self.backend.clone();
         Reply::later(async move {
-            let mut transaction = backend.charge().await?;
+            let mut transaction = backend.count().await?;
             let debited = debit(&mut transaction, &request).await?;
             transaction.commit().await?;
             Ok(debited)
@@ -30,7 +30,7 @@ impl<B: Backend> QuotaStore for SqlStore<B> {
     ) -> Reply<()> {
         let backend = self.backend.clone();
         Reply::later(async move {
-            let mut transaction = backend.charge().await?;
+            let mut transaction = backend.count().await?;
             let row = values![subject.to_string(), period.as_str(), start, units];
             transaction.execute(sql::GIVE_BACK, row).await?;
             transaction.commit().await

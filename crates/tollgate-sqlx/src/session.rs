@@ -36,9 +36,14 @@ pub trait Backend: Clone + fmt::Debug + Send + Sync + sealed::Sealed + 'static {
     /// down is in the order of their commits.
     fn write(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
 
-    /// Begins a transaction that charges or counts. On a database whose writers are many it waits
-    /// for nobody but those who want the same rows: it locks them as it reads them.
+    /// Begins a transaction that charges: of a store, one at a time, in which all share. On a
+    /// database whose writers are many it waits for nobody but those who want the same rows: it
+    /// locks them as it reads them.
     fn charge(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
+
+    /// Begins a transaction that counts, or tidies up: quotas, usage, what is due and what is over.
+    /// It locks rows as one that charges does, and never keeps that one waiting for a connection.
+    fn count(&self) -> impl Future<Output = Result<Self::Write, StoreError>> + Send;
 
     /// Waits until another process told of a change, or until it may have: those who poll the
     /// feed do it then too. Never returns where nobody tells.

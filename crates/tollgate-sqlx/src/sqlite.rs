@@ -193,6 +193,10 @@ impl Backend for Sqlite {
         self.write().await
     }
 
+    async fn count(&self) -> Result<WriteTransaction, StoreError> {
+        self.write().await
+    }
+
     async fn told(&self) -> Told {
         std::future::pending().await
     }

@@ -35,7 +35,7 @@ impl<B: Backend> UsageStore for SqlStore<B> {
                 }
                 same
             });
-            let mut transaction = backend.charge().await?;
+            let mut transaction = backend.count().await?;
             let totals = json(&batch.iter().map(total).collect::<Vec<_>>())?;
             let rows = transaction.fetch(sql::ADD, values![totals]).await?;
             let known = rows.into_iter().map(|mut row| row.take());

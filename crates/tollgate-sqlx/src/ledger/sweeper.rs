@@ -37,7 +37,7 @@ impl Sweeper {
         // A transaction for each page: wallets are locked in the order of their names, which those
         // of two pages are not in.
         while !sweep.is_done {
-            let mut transaction = backend.charge().await?;
+            let mut transaction = backend.count().await?;
             let writes = sweep.page(&mut transaction).await?;
             transaction.commit_after(writes).await?;
         }

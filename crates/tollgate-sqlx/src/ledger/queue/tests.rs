@@ -96,6 +96,10 @@ impl Backend for Counted {
         self.inner.charge().await
     }
 
+    async fn count(&self) -> Result<Self::Write, StoreError> {
+        self.inner.count().await
+    }
+
     async fn told(&self) -> Told {
         self.inner.told().await
     }

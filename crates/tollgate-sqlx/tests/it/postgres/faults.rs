@@ -45,7 +45,7 @@ const WORKS: u64 = 20;
 /// Longer than anything takes that is to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 const KEYS: u8 = 200;
-/// Four that look up, four that charge, two that manage, and one that listens.
+/// Four that look up, one that charges, three that count, two that manage, and one that listens.
 const CONNECTIONS: u64 = 11;
 
 #[derive(Clone, Copy, Debug)]
