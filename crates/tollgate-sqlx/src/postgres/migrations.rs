@@ -6,7 +6,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::{LOCK_CHANGES, cause, reason, rights};
+use super::{BEGIN, LOCK_CHANGES, cause, reason, rights};
 use crate::open::OpenError;
 
 /// Each is applied once, in order; one that was released is never edited.
@@ -46,7 +46,8 @@ pub(super) async fn run(
         let message = format!("the tables of {shown} cannot be made or brought up to date: {why}");
         OpenError::new(message).with_cause(cause(error))
     };
-    let mut transaction = connection.begin().await.map_err(refused)?;
+    let begun = connection.begin_with(BEGIN).await;
+    let mut transaction = begun.map_err(refused)?;
     let known = MIGRATIONS.last().map_or(0, |last| last.version);
     // Whoever has nothing to do waits for nobody.
     if version(&mut transaction).await.map_err(refused)? == Some(known) {

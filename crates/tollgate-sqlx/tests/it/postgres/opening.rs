@@ -263,19 +263,36 @@ async fn a_role_that_may_not_write_is_refused_until_it_may() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_open_an_empty_database_at_once_find_the_same_tables() {
     for _ in 0..5 {
-        let url = Postgres::shared().fresh();
-        let opens = std::iter::repeat_with(|| {
-            let url = url.clone();
-            tokio::spawn(async move { open(&url).await })
-        });
-        let opens: Vec<_> = opens.take(6).collect();
-        for (n, opened) in opens.into_iter().enumerate() {
-            let store = opened.await.unwrap();
-            let grant = Grant::new(org("acme"), 1);
-            let balance = store.grant(grant, change(0)).await.unwrap();
-            assert_eq!(balance.granted, n as u64 + 1);
-            store.close().await;
-        }
+        open_by_many(&Postgres::shared().fresh()).await;
+    }
+}
+
+/// Whoever waited for the one that made them would see none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_find_them_where_transactions_see_what_was_there_when_they_began() {
+    let server = Postgres::shared();
+    for isolation in ["repeatable read", "serializable"] {
+        let url = server.fresh();
+        let name = name_of(&url);
+        let isolated =
+            format!("ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'");
+        server.query(&url, &isolated).unwrap();
+        open_by_many(&url).await;
+    }
+}
+
+async fn open_by_many(url: &str) {
+    let opens = std::iter::repeat_with(|| {
+        let url = url.to_owned();
+        tokio::spawn(async move { open(&url).await })
+    });
+    let opens: Vec<_> = opens.take(6).collect();
+    for (n, opened) in opens.into_iter().enumerate() {
+        let store = opened.await.unwrap();
+        let grant = Grant::new(org("acme"), 1);
+        let balance = store.grant(grant, change(0)).await.unwrap();
+        assert_eq!(balance.granted, n as u64 + 1);
+        store.close().await;
     }
 }
 
