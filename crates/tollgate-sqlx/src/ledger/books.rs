@@ -81,7 +81,7 @@ pub(super) async fn refund(
     if was_used(session, organization, &refund.reference, refunds).await? {
         return Ok(account.balance);
     }
-    let found = rows::hold(session, refund.hold).await?;
+    let found = rows::lock_hold(session, refund.hold).await?;
     let is_settled =
         |hold: &Hold| hold.state == State::Settled && hold.organization == *organization;
     let Some(mut hold) = found.filter(is_settled) else {

@@ -159,13 +159,13 @@ pub(super) fn read_now(rows: Vec<Row>) -> Result<Timestamp, StoreError> {
     )
 }
 
-/// One hold, if there is one.
-pub(super) async fn hold(
+/// One hold, if there is one, to be changed though it has ended.
+pub(super) async fn lock_hold(
     session: &mut impl Session,
     id: HoldId,
 ) -> Result<Option<Hold>, StoreError> {
-    let read = select_holds(&[id])?;
-    let found = session.fetch_statement(read).await?.into_iter().next();
+    let row = values![json(&hex_all(&[id]))?];
+    let found = session.fetch_optional(hold_sql::LOCK, row).await?;
     found.map(|row| Ok(read_hold(row)?.1)).transpose()
 }
 

@@ -93,20 +93,30 @@ pub(crate) mod holds {
         };
     }
 
+    macro_rules! on_sqlite {
+        () => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM tollgate_holds WHERE id IN (SELECT unhex(value) FROM json_each($1))"
+            )
+        };
+    }
+    macro_rules! on_postgres {
+        () => {
+            concat!(
+                "SELECT ",
+                columns!(),
+                " FROM tollgate_holds WHERE id IN (\
+                 SELECT decode(jsonb_array_elements_text($1::jsonb), 'hex'))"
+            )
+        };
+    }
+
     /// The holds of a JSON array of ids.
-    pub(crate) const READ: Sql = Sql::each(
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM tollgate_holds WHERE id IN (SELECT unhex(value) FROM json_each($1))"
-        ),
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM tollgate_holds WHERE id IN (\
-             SELECT decode(jsonb_array_elements_text($1::jsonb), 'hex'))"
-        ),
-    );
+    pub(crate) const READ: Sql = Sql::each(on_sqlite!(), on_postgres!());
+    /// The same where they may have ended: one that is being forgotten is waited for.
+    pub(crate) const LOCK: Sql = Sql::each(on_sqlite!(), concat!(on_postgres!(), " FOR UPDATE"));
     macro_rules! inserted {
         () => {
             "INSERT INTO tollgate_holds (id, organization, key_id, route, request_id, price, \

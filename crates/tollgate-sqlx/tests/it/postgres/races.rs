@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use tokio::task::spawn_blocking;
 use tollgate_core::change::ChangeFeed;
-use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Settle, Settlement};
+use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Refund, Settle, Settlement};
 use tollgate_core::error::{StoreError, StoreErrorKind};
 use tollgate_core::record::KeyStatus;
 use tollgate_core::store::KeyStore;
@@ -112,6 +112,41 @@ async fn a_hold_that_is_begun_while_it_is_given_up_harms_no_wallet() {
         let balance = one.balance(&org("acme"), at(1), None).await.unwrap();
         assert_eq!((balance.granted, balance.held), (1_000, 0), "{n}");
     }
+}
+
+/// What is given back is given back of a charge that is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_that_is_forgotten_while_it_is_refunded_is_not_refunded() {
+    let url = Postgres::shared().fresh();
+    let node = open(&url).await;
+    two_wallets(&node).await;
+    let x = hold_request(1, "acme", 10, 10);
+    held(node.hold(&x).await);
+    let settle = Settle {
+        id: x.id,
+        credits: 4,
+        at: at(1),
+        outcome: None,
+        parts: Vec::new(),
+    };
+    node.settle(settle).await.unwrap();
+    let mut somebody = in_transaction(&url, "DELETE FROM tollgate_holds").await;
+    let refund = Refund {
+        organization: org("acme"),
+        hold: x.id,
+        credits: 3,
+        reference: "a mistake".to_owned(),
+    };
+    let meanwhile = async {
+        wait_for_a_lock(&url, "1").await;
+        somebody.execute("COMMIT").await.unwrap();
+    };
+    let refunded = node.refund(refund, change(2)).into_future();
+    let (refunded, ()) = tokio::join!(refunded, meanwhile);
+    let error = refunded.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::NotFound, "{error}");
+    let balance = node.balance(&org("acme"), at(2), None).await.unwrap();
+    assert_eq!((balance.granted, balance.settled), (1_000, 4));
 }
 
 /// By default the search path begins with a schema of the role's name, if there is one.
