@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tollgate_core::audit::{AuditHead, AuditKey, AuditStore, AuditVerifier};
 use tollgate_core::change::{ChangeFeed, Changed};
-use tollgate_core::credits::{Grant, HoldAnswer, HoldRequest, Ledger, Settle};
+use tollgate_core::clock::Timestamp;
+use tollgate_core::credits::{
+    Allowance, Grant, HoldAnswer, HoldRequest, Idempotency, Ledger, Refund, Settle,
+};
 use tollgate_core::error::StoreErrorKind;
 use tollgate_core::id::{HoldId, KeyId};
 use tollgate_core::record::KeyStatus;
@@ -31,15 +34,16 @@ async fn batches_of_many_organizations_from_two_nodes_never_fail() {
     let nodes = [open(&url).await, open(&url).await];
     let began = steady();
     let asked = Arc::new(AtomicU64::new(0));
+    let refunded = Arc::new(AtomicU64::new(0));
     let tasks = nodes.iter().cycle().take(TASKS as usize).map(|node| {
-        let (node, asked) = (node.clone(), Arc::clone(&asked));
+        let (node, asked, refunded) = (node.clone(), Arc::clone(&asked), Arc::clone(&refunded));
         tokio::spawn(async move {
             loop {
                 let n = asked.fetch_add(1, Ordering::Relaxed);
                 if n >= charges {
                     return;
                 }
-                charge_anybody(&node, n / 500).await;
+                charge_anybody(&node, n / 500, &refunded).await;
             }
         })
     });
@@ -50,21 +54,46 @@ async fn batches_of_many_organizations_from_two_nodes_never_fail() {
         task.await.unwrap();
     }
     ended.store(true, Ordering::Relaxed);
-    sweeper.await.unwrap();
+    let (forgotten, refunded) = (sweeper.await.unwrap(), refunded.load(Ordering::Relaxed));
     let took = steady().since(began);
     say(&format!(
-        "{charges} charges of {ORGANIZATIONS} organizations from two nodes in {took:.1?}"
+        "{charges} charges of {ORGANIZATIONS} organizations from two nodes in {took:.1?}, \
+         {refunded} refunded and {forgotten} rows forgotten meanwhile"
     ));
+    assert!(forgotten > 0 && refunded > 0);
+    while nodes[0].expire(at(100), 100).await.unwrap() > 0 {}
+    while forget(&nodes[1], at(300)).await > 0 {}
+    let sums = Postgres::shared().query(&url, SUMS).unwrap();
+    assert_eq!(sums.trim(), "0|0|0|0");
 }
 
+/// What is left of holds and repeats, what wallets hold, and by how much they differ from the books.
+const SUMS: &str = "SELECT (SELECT count(*) FROM tollgate_holds), \
+     (SELECT count(*) FROM tollgate_repeats), (SELECT sum(held) FROM tollgate_wallets), \
+     (SELECT sum(settled) FROM tollgate_wallets) \
+     + (SELECT sum(credits) FROM tollgate_entries WHERE kind IN ('charge', 'refund'))";
+
 /// Charges one of many organizations, each of which is new in each round.
-async fn charge_anybody(node: &PostgresStore, round: u64) {
+async fn charge_anybody(node: &PostgresStore, round: u64, refunded: &AtomicU64) {
     let name = format!("org-{round}-{}", fastrand::u32(..ORGANIZATIONS));
     if fastrand::u8(..16) == 0 {
         let grant = Grant::new(org(&name), 3);
         node.grant(grant, change(0)).await.unwrap();
     }
-    let request = new_request(&name, 2);
+    let mut request = new_request(&name, 2);
+    request.allowance = Some(Allowance {
+        month: at(0).start_of_month(),
+        credits: 50,
+        expires_at: None,
+    });
+    if fastrand::bool() {
+        // Some come again.
+        request.idempotency = Some(Arc::new(Idempotency {
+            key: fastrand::u8(..8).to_string(),
+            fingerprint: [1; 32],
+            expires_at: at(150),
+        }));
+    }
     let HoldAnswer::Held { credits, .. } = node.hold(&request).await.unwrap() else {
         return;
     };
@@ -78,21 +107,52 @@ async fn charge_anybody(node: &PostgresStore, round: u64) {
             parts: Vec::new(),
         };
         node.settle(settle).await.unwrap();
+        if fastrand::u8(..16) == 0 && refund(node, &request).await {
+            refunded.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
+/// A quarter of them is too young to be forgotten.
 fn new_request(name: &str, most: u64) -> HoldRequest {
     HoldRequest {
-        id: HoldId::from_bytes(std::array::from_fn(|_| fastrand::u8(..))),
+        id: HoldId::from_parts(
+            at(fastrand::u64(..200)),
+            &std::array::from_fn(|_| fastrand::u8(..)),
+        ),
         ..hold_request(0, name, 1, most)
     }
 }
 
-async fn sweep(node: PostgresStore, ended: Arc<AtomicBool>) {
+async fn sweep(node: PostgresStore, ended: Arc<AtomicBool>) -> u64 {
+    let mut forgotten = 0;
     while !ended.load(Ordering::Relaxed) {
         node.expire(at(100), 100).await.unwrap();
-        node.forget(at(0), at(200), 100).await.unwrap();
+        forgotten += forget(&node, at(150)).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    forgotten
+}
+
+/// All has ended before, and all repeats are over.
+async fn forget(node: &PostgresStore, before: Timestamp) -> u64 {
+    node.forget(before, at(300), 100).await.unwrap()
+}
+
+/// Gives back of what was charged just now. Says whether it was not forgotten already.
+async fn refund(node: &PostgresStore, request: &HoldRequest) -> bool {
+    let refund = Refund {
+        organization: request.organization.clone(),
+        hold: request.id,
+        credits: 1,
+        reference: request.id.to_string(),
+    };
+    match node.refund(refund, change(1)).await {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), StoreErrorKind::NotFound, "{error}");
+            false
+        }
     }
 }
 
