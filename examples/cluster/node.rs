@@ -29,9 +29,12 @@ pub(crate) const LISTENING: &str = "listening on ";
 pub(crate) const REPORT: &str = "/api/v1/report";
 pub(crate) const REPORT_CREDITS: u64 = 1;
 
-/// In place of 50 ms, and of what the gate waits for a database: servers, nodes and whoever asks share
-/// the processors of one machine, and one that is busy is no reason to count alone or to give up.
+/// What the gate waits for a database and for Redis: servers, nodes and whoever asks share the
+/// processors of one machine, and one that is busy is no reason to give up.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// In place of 50 ms, for the same reason. It is less than the gate waits, which would give up before
+/// the limiter counts by itself.
+const REDIS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves until the standard input ends.
 ///
@@ -49,8 +52,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<(), Failure> {
     let limiter = RedisOptions::new(redis)
         .prefix("tollgate-threat-intel")
         .nodes(flags.nodes().into())
-        // Less than the gate waits for it, which would give up before the limiter counts by itself.
-        .deadline(DEADLINE / 2);
+        .deadline(REDIS_DEADLINE);
     let limiter = limiter.open().await?;
     let accounts = Accounts::new(Arc::new(store.clone()), Arc::new(SystemClock::default()));
     let people = SessionCookies::new(accounts).named(api::SESSION_COOKIE)?;
