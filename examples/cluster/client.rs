@@ -81,7 +81,12 @@ impl Client {
         self.ask_once(method, path).await
     }
 
-    async fn ask_once(&self, method: Method, path: &str) -> Result<u16, Failure> {
+    /// The status of an answer, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] if nobody answers.
+    pub(crate) async fn ask_once(&self, method: Method, path: &str) -> Result<u16, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.origin))

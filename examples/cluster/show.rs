@@ -180,7 +180,7 @@ impl<'a> Show<'a> {
         let revoked = self.gate.clock().now().steady;
         for client in clients {
             let refused = async move {
-                while client.ask(Method::GET, STATISTICS).await? != 401 {
+                while client.ask_once(Method::GET, STATISTICS).await? != 401 {
                     tokio::time::sleep(BETWEEN).await;
                 }
                 Ok::<_, Failure>(())

@@ -50,13 +50,15 @@ impl KeyUsage {
         if self.last_used_at <= later.last_used_at {
             self.last_used_at = later.last_used_at;
             self.last_address = later.last_address.or(self.last_address);
+        } else {
+            self.last_address = self.last_address.or(later.last_address);
         }
         for more in later.counts {
             let same = |count: &&mut UsageCount| {
                 (count.hour, &count.route, &count.outcome)
                     == (more.hour, &more.route, &more.outcome)
             };
-            // The newest hour is at the end.
+            // The newest hour is at the end, most of the time.
             match self.counts.iter_mut().rev().find(same) {
                 Some(count) => count.requests = count.requests.saturating_add(more.requests),
                 None => self.counts.push(more),

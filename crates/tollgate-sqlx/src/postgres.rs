@@ -39,9 +39,10 @@ mod rights;
 mod settings;
 
 const LOOKUPS: u32 = 4;
-/// Whoever leads the queue of charges wants one, and nobody else does.
-const CHARGES: u32 = 1;
-const COUNTS: u32 = 3;
+/// Whoever leads the queue of charges has one, while the pool tries the one that it had before; nobody
+/// else wants any.
+const CHARGES: u32 = 2;
+const COUNTS: u32 = 2;
 const CHANGES: u32 = 2;
 /// How long a connection is waited for, and the first one at the start.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -146,11 +147,11 @@ impl PostgresOptions {
         let mut first = connected.map_err(refused)?;
         first.execute(settings::OPENING).await.map_err(refused)?;
         settings::check(&mut first, &shown, self.may_lose).await?;
-        migrations::run(&mut first, &shown, self.existing).await?;
         // Who opens what exists may be somebody who only reads.
         if !self.existing {
             rights::check(&mut first, &shown).await?;
         }
+        migrations::run(&mut first, &shown, self.existing).await?;
         first.close().await.map_err(refused)?;
         Ok(SqlStore::new(
             Postgres::new(&options, self.time),

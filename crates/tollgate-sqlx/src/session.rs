@@ -61,10 +61,11 @@ pub enum Dialect {
 }
 
 /// Whose clock holds end by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Time {
     /// That of whoever asks: all are on one machine.
+    #[default]
     Callers,
     /// The database's, so that nodes whose clocks differ do not end each other's holds.
     Servers,

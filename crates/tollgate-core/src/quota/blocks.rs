@@ -78,7 +78,7 @@ struct Block {
     left: u64,
     /// Used by all, as the store said last; what is `left` is included.
     used: u64,
-    /// The limit and cost at which the store had too few.
+    /// The limit, and how many units were missing, when the store had too few.
     exhausted: Option<(u64, u64)>,
     /// When the store was asked last.
     asked_at: Steady,
@@ -364,7 +364,8 @@ impl Blocks {
             block.used = used;
             if granted < asked.at_least {
                 block.exhausted = Some((asked.limit, asked.at_least));
-            } else if block.is_exhausted_for(asked.limit, asked.at_least) {
+            } else if block.is_exhausted_for(asked.limit, asked.at_least) || block.is_refuted(used)
+            {
                 block.exhausted = None;
             }
         }
@@ -404,14 +405,21 @@ impl Block {
 
     fn must_refuse(&self, limit: u64, cost: u64) -> bool {
         let spent = self.used.saturating_sub(self.left);
-        let known_exhausted = self.left < cost && self.is_exhausted_for(limit, cost);
+        let missing = cost.saturating_sub(self.left);
+        let known_exhausted = missing > 0 && self.is_exhausted_for(limit, missing);
         spent.saturating_add(cost) > limit || known_exhausted
     }
 
     /// Whether the store had too few for less, or for a larger limit.
-    fn is_exhausted_for(&self, limit: u64, cost: u64) -> bool {
+    fn is_exhausted_for(&self, limit: u64, missing: u64) -> bool {
         self.exhausted
-            .is_some_and(|(at, least)| limit <= at && cost >= least)
+            .is_some_and(|(at, least)| limit <= at && missing >= least)
+    }
+
+    /// Whether the store has enough again of what it had too few of: others gave units back.
+    fn is_refuted(&self, used: u64) -> bool {
+        self.exhausted
+            .is_some_and(|(at, least)| at.saturating_sub(used) >= least)
     }
 
     /// A hundredth of the quota, or, when two such are not left, just what is needed.

@@ -89,7 +89,11 @@ async fn a_full_exact_window_is_small() {
 #[tokio::test]
 async fn a_value_that_is_none_of_ours_is_replaced_and_counted_from_nothing() {
     let redis = Redis::shared();
-    let options = || RedisOptions::new(redis.url()).prefix("odd");
+    let options = || {
+        RedisOptions::new(redis.url())
+            .prefix("odd")
+            .deadline(crate::PATIENCE)
+    };
     let nodes = [
         options().open().await.unwrap(),
         options().open().await.unwrap(),

@@ -32,7 +32,8 @@ pub(super) struct Batch {
     freed_repeats: Vec<HoldId>,
     lines: Vec<Line>,
     answers: Vec<Result<Answer, StoreError>>,
-    /// What time it is for the database, where holds end by its clock.
+    time: Time,
+    /// What time it is for the database, where it is needed and holds end by its clock.
     now: Option<Timestamp>,
 }
 
@@ -87,7 +88,9 @@ impl Batch {
             rows::lock_accounts(&organizations, &others)?,
             rows::select_holds(&ids)?,
         ];
-        if time == Time::Servers {
+        // A new hold has its deadline from the statement that writes it.
+        let needs_now = time == Time::Servers && ops.iter().any(Op::extends);
+        if needs_now {
             reads.push(Statement::new(hold_sql::NOW, values![]));
         }
         reads.extend(repeats::select(&names)?);
@@ -111,7 +114,8 @@ impl Batch {
                 continue;
             }
             let mut this = Self::of(holds, accounts);
-            if time == Time::Servers {
+            this.time = time;
+            if needs_now {
                 this.now = Some(rows::read_now(found.next().unwrap_or_default())?);
             }
             for row in found.next().unwrap_or_default() {
@@ -162,7 +166,7 @@ impl Batch {
         let holds = self.holds.iter().filter(|(_, hold)| hold.touched);
         let accounts = self.accounts.iter().filter(|(_, account)| account.touched);
         let writes = [
-            rows::insert_holds(&self.opened, &self.buried)?,
+            rows::insert_holds(self.time, &self.opened, &self.buried)?,
             rows::update_holds(holds.map(|(id, hold)| (*id, &hold.row)))?,
             rows::write_accounts(accounts.map(|(name, account)| (name, &account.row)))?,
             rows::insert_lines(&self.lines)?,

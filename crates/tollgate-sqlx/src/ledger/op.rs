@@ -49,6 +49,11 @@ impl Op {
         }
     }
 
+    /// Whether it puts off a deadline.
+    pub(super) const fn extends(&self) -> bool {
+        matches!(self, Self::Extend(..))
+    }
+
     pub(super) fn request(&self) -> Option<&HoldRequest> {
         match self {
             Self::Hold(request, _) => Some(request),

@@ -6,6 +6,8 @@
 //! Whoever changes a wallet, its holds or their repeats locks the wallet first, and reads the rest
 //! after: so nobody else changes any of it meanwhile.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tollgate_core::clock::Timestamp;
 use tollgate_core::credits::{Account, Advanced, Balance, Entry, EntryKind, HoldRequest, Paid};
@@ -14,7 +16,7 @@ use tollgate_core::id::{HoldId, OrgId};
 
 use crate::queries::{entries as entry_sql, holds as hold_sql};
 use crate::rows::{hex_of, json, on_rows};
-use crate::session::{Row, Session, Statement, corrupt, values};
+use crate::session::{Row, Session, Statement, Time, corrupt, values};
 
 pub(super) use self::accounts::{
     account, let_go, lock_account, lock_accounts, make_many_missing, read_accounts,
@@ -197,8 +199,10 @@ fn read_hold(mut row: Row) -> Result<(HoldId, Hold), StoreError> {
     Ok((id, hold))
 }
 
-/// Writes new holds, with the credits that they have at first, and tombstones.
+/// Writes new holds, with the credits that they have at first, and tombstones. By the server's clock, a
+/// hold is written with how long it lasts from then on.
 pub(super) fn insert_holds(
+    time: Time,
     opened: &[(HoldRequest, u64)],
     buried: &[(HoldId, OrgId, Timestamp)],
 ) -> Result<Option<Statement>, StoreError> {
@@ -213,9 +217,10 @@ pub(super) fn insert_holds(
             *credits,
             State::Open.as_str(),
             request.at,
-            Some(request.deadline),
+            (time == Time::Callers).then_some(request.deadline),
             None,
             u8::from(request.idempotency.is_some()),
+            (time == Time::Servers).then(|| micros(request.deadline.since(request.at))),
         )
     });
     let buried = buried.iter().map(|(id, organization, at)| {
@@ -232,6 +237,7 @@ pub(super) fn insert_holds(
             None,
             Some(*at),
             0,
+            None,
         )
     });
     on_rows(hold_sql::INSERT, opened.chain(buried))
@@ -351,6 +357,12 @@ fn read_entry(mut row: Row) -> Result<Entry, StoreError> {
         reason: row.take()?,
         reference: row.take()?,
     })
+}
+
+/// As long as can be added to any time that it may be.
+fn micros(time: Duration) -> i64 {
+    const LONGEST: i64 = i64::MAX / 2;
+    i64::try_from(time.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
 }
 
 pub(super) fn hex(id: HoldId) -> String {

@@ -128,11 +128,22 @@ impl Session for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.unsound
-            && let Some(inner) = self.inner.take()
-        {
+        let Some(mut inner) = self.inner.take() else {
+            return;
+        };
+        if self.unsound {
             tracing::warn!("closing a connection to PostgreSQL that is no longer sound");
             drop(inner.detach());
+            return;
+        }
+        // The pool tries it once more, for as long as TCP does. Given up, it is closed, and its place
+        // is free.
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let returned = timeout(ROLLBACK, inner.return_to_pool());
+                drop(runtime.spawn(returned));
+            }
+            Err(_) => drop(inner.detach()),
         }
     }
 }

@@ -84,7 +84,8 @@ impl Listener {
             match connect(pool).await {
                 Ok(connected) => {
                     self.connected = Some(connected);
-                    if std::mem::replace(&mut self.was_connected, true) {
+                    let was_told = std::mem::replace(&mut self.is_explained, false);
+                    if std::mem::replace(&mut self.was_connected, true) || was_told {
                         tracing::warn!("PostgreSQL tells of changes again");
                         return Told::Again;
                     }

@@ -12,8 +12,8 @@ pub(super) async fn to_make(connection: &mut PgConnection) -> Result<Option<Stri
         sqlx::query_as(asked).fetch_one(connection).await?;
     Ok(match schema {
         None => Some(format!(
-            "has no schema of the search path `{path}`; make one with `CREATE SCHEMA`, or name \
-             another in the URL: `?options[search_path]=…`"
+            "has no schema of the search path `{path}`; make one with `CREATE SCHEMA`, let \
+             `{user}` use it with `GRANT USAGE ON SCHEMA`, or name another in the URL: `?options[search_path]=…`"
         )),
         Some(schema) if !may => Some(format!(
             "does not let `{user}` make tables in the schema `{schema}`; `GRANT CREATE ON SCHEMA \

@@ -13,7 +13,9 @@ use super::*;
 #[tokio::test]
 async fn whatever_counts_and_hangs_keeps_no_charge_waiting() {
     let server = tollgate_servers::Postgres::shared();
-    let options = PostgresOptions::new(server.fresh()).allow_lost_commits();
+    let options = PostgresOptions::new(server.fresh())
+        .allow_lost_commits()
+        .by_the_callers_time();
     let store = options.open().await.unwrap();
     let grant = Grant::new(org("acme"), 10);
     store.grant(grant, change(0)).await.unwrap();

@@ -81,9 +81,13 @@ pub(crate) mod wallets {
 pub(crate) mod holds {
     use crate::session::Sql;
 
+    macro_rules! now {
+        () => {
+            "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+        };
+    }
     /// What time it is for all who share the database, also late in a transaction.
-    pub(crate) const NOW: &str =
-        "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+    pub(crate) const NOW: &str = concat!("SELECT ", now!());
 
     /// The order in which `ledger::rows::read_hold` reads.
     macro_rules! columns {
@@ -134,7 +138,9 @@ pub(crate) mod holds {
             inserted!(),
             "decode(value->>0, 'hex'), value->>1, decode(value->>2, 'hex'), value->>3, \
              value->>4, value->>5, (value->>6)::bigint, value->>7, (value->>8)::bigint, \
-             (value->>9)::bigint, (value->>10)::bigint, (value->>11)::bigint \
+             coalesce((value->>9)::bigint, ",
+            now!(),
+            " + (value->>12)::bigint), (value->>10)::bigint, (value->>11)::bigint \
              FROM jsonb_array_elements($1::jsonb)"
         ),
     );

@@ -135,8 +135,8 @@ impl Finish {
         }
     }
 
-    /// An identified caller is told its limits on every response, also where nothing was taken: what
-    /// it has left is looked up, and returned if that has to be waited for.
+    /// An identified caller is told its limits also where nothing was taken: what it has left is
+    /// looked up, and returned if that has to be waited for. Not where the limiter had no answer.
     fn report(&self) -> Option<BoxFuture<RateReport>> {
         self.ticket.with(|passage| {
             let (None, Some(caller), Some(now)) = (&passage.rates, &passage.caller, passage.now)

@@ -7,6 +7,8 @@ use crate::clock::Steady;
 use crate::id::OrgId;
 use crate::quota::MemoryQuotas;
 
+mod given_back;
+
 /// The memory answers at once, so nothing is ever spawned.
 fn blocks_on(store: Arc<dyn QuotaStore>) -> QuotaBlocks {
     QuotaBlocks::new(store, Arc::new(|_| panic!("spawned")))
@@ -292,75 +294,6 @@ async fn those_who_find_a_block_empty_share_one_debit_that_outlives_them() {
         blocks.peek(&acme(), &a_day(1000), at(0)).quotas[0].remaining,
         991
     );
-}
-
-/// So many milliseconds later, by both clocks.
-fn later(millis: u64) -> Moment {
-    let passed = Duration::from_millis(millis);
-    Moment {
-        wall: at(0).wall.after(passed),
-        steady: Steady::default().after(passed),
-    }
-}
-
-#[test]
-fn what_another_process_gives_back_is_there_a_second_later() {
-    for given_back in [false, true] {
-        let store = Arc::new(Counted::default());
-        let (other, this) = (
-            blocks_on(Arc::clone(&store) as _),
-            blocks_on(Arc::clone(&store) as _),
-        );
-        let asked = || store.debits.load(Ordering::Relaxed);
-        let limits = [
-            QuotaLimit::new(1000, QuotaPeriod::Day).unwrap(),
-            QuotaLimit::new(1000, QuotaPeriod::Month).unwrap(),
-        ];
-        let take = |cost, now_| now(this.take(&acme(), &limits, cost, now_)).admitted;
-        assert!(now(other.take(&acme(), &limits, 1, later(0))).admitted);
-        assert!(take(990, later(0)));
-        assert!(!take(1, later(0)));
-        if given_back {
-            futures_block(other.release()).unwrap();
-        }
-        let before = asked();
-        assert!((0..1000).all(|millis| !take(1, later(millis))));
-        assert_eq!(asked(), before, "within a second");
-        let admitted = (1000..=9999).filter(|millis| take(1, later(*millis)));
-        assert_eq!(admitted.count(), if given_back { 9 } else { 0 });
-        if !given_back {
-            // Once a second, although both quotas refuse.
-            assert_eq!(asked(), before + 9);
-        }
-        let before = asked();
-        assert!(!take(1001, later(60_000)));
-        assert_eq!(asked(), before, "there is never so much");
-    }
-}
-
-#[tokio::test]
-async fn who_is_refused_does_not_wait_until_the_store_was_asked_again() {
-    let store = Arc::new(Slow::default());
-    let spawn: Spawn = Arc::new(|task| drop(tokio::spawn(task)));
-    let [other, this] = [(); 2].map(|()| QuotaBlocks::new(Arc::clone(&store) as _, spawn.clone()));
-    let limit = a_day(1000);
-    let taken = other.take(&acme(), &limit, 1, later(0)).await.unwrap();
-    assert!(taken.admitted);
-    let taken = this.take(&acme(), &limit, 990, later(0)).await.unwrap();
-    assert!(taken.admitted);
-    let refused = this.take(&acme(), &limit, 1, later(0)).await.unwrap();
-    assert!(!refused.admitted);
-    other.release().await.unwrap();
-    let before = store.debits.load(Ordering::Relaxed);
-    for _ in 0..10 {
-        assert!(!now(this.take(&acme(), &limit, 1, later(1000))).admitted);
-    }
-    // As often as the task needs that asks.
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(store.debits.load(Ordering::Relaxed), before + 1);
-    assert!(now(this.take(&acme(), &limit, 1, later(1000))).admitted);
 }
 
 /// Panics the first time, after a while.

@@ -214,8 +214,8 @@ async fn a_place_where_no_tables_can_be_made_is_told_with_its_remedy() {
         ),
         (
             elsewhere,
-            "has no schema of the search path `tg`; make one with `CREATE SCHEMA`, or name \
-             another in the URL: `?options[search_path]=…`",
+            "has no schema of the search path `tg`; make one with `CREATE SCHEMA`, let \
+             `postgres` use it with `GRANT USAGE ON SCHEMA`, or name another in the URL: `?options[search_path]=…`",
         ),
     ] {
         let options = || PostgresOptions::new(&url).allow_lost_commits();
