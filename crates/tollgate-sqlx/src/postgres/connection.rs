@@ -21,8 +21,8 @@ use crate::session::{Dialect, Row, Session, Sql, Statement, Transaction, Value, 
 
 type Postgres = sqlx::Postgres;
 
-/// How long a rollback may take before the connection is closed instead.
-const ROLLBACK: Duration = Duration::from_secs(1);
+/// How long a rollback, or the pool's try of a connection that comes back, may take before it is closed.
+pub(super) const ROLLBACK: Duration = Duration::from_secs(1);
 
 /// A connection to PostgreSQL, until dropped.
 #[expect(unnameable_types, reason = "callers have ports, not connections")]

@@ -1,3 +1,4 @@
+use connection::ROLLBACK;
 use tollgate_core::accounts::AccountStore;
 use tollgate_core::credits::{Grant, HoldAnswer, Ledger};
 use tollgate_core::error::StoreErrorKind;
@@ -5,6 +6,7 @@ use tollgate_core::id::SessionId;
 use tollgate_core::quota::{DebitRequest, QuotaPeriod, QuotaStore};
 use tollgate_core::rate::Subject;
 use tollgate_core::usage::{KeyUsage, UsageStore};
+use tollgate_servers::Proxy;
 use tollgate_testkit::records::{at, change, hold_request, key_id, org};
 
 use super::*;
@@ -69,4 +71,24 @@ async fn whatever_counts_and_hangs_keeps_no_charge_waiting() {
     drop(hanging);
     assert_eq!(store.expire(at(60), 10).await.unwrap(), 1);
     store.close().await;
+}
+
+/// A server, or the way to it, may fall silent just when a connection is no longer needed.
+#[tokio::test]
+async fn a_connection_that_hangs_on_its_way_back_frees_its_place() {
+    let server = tollgate_servers::Postgres::shared();
+    let proxy = Proxy::before(server.port()).await;
+    let options = PostgresOptions::new(proxy.url_for(&server.fresh())).allow_lost_commits();
+    let store = options.open().await.unwrap();
+    let connection = store.backend.read().await.unwrap();
+    let lookups = &store.backend.lookups;
+    assert_eq!(lookups.size(), 1);
+    proxy.black_hole();
+    drop(connection);
+    let freed = async {
+        while lookups.size() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(10 * ROLLBACK, freed).await.unwrap();
 }
