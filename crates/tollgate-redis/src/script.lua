@@ -13,6 +13,7 @@
 -- remains, when it resets, when one unit more is free, and when to retry, or -1.
 --
 -- A value that is none of ours, such as another version's, is taken for none and replaced.
+-- So another format takes another key, or old and new nodes would replace each other's counts.
 
 local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 local commit, cost = ARGV[2] == '1', tonumber(ARGV[3])
